@@ -1,0 +1,29 @@
+cat << END                                                    >> $NGX_MAKEFILE
+
+$NGX_OBJS/seckill_lua.h:	$ngx_addon_dir/tools/embed.pl \\
+	`ls $ngx_addon_dir/ngx_seckill_module/lua/*.lua | tr '\n' ' '`
+	perl $ngx_addon_dir/tools/embed.pl lua rush \$@ \\
+		$ngx_addon_dir/ngx_seckill_module/lua/*.lua
+
+END
+
+cat << END                                                    >> $NGX_MAKEFILE
+
+$NGX_OBJS/rush_openapi.h:	$ngx_addon_dir/tools/embed.pl \\
+		$ngx_addon_dir/docs/openapi.json
+	perl $ngx_addon_dir/tools/embed.pl text rush_openapi \$@ \\
+		$ngx_addon_dir/docs/openapi.json
+
+END
+
+for ngx_rush in $NGX_RUSH_MODULES
+do
+    cat << END                                                >> $NGX_MAKEFILE
+
+$NGX_OBJS/ngx_${ngx_rush}_sql.h:	$ngx_addon_dir/tools/embed.pl \\
+		$ngx_addon_dir/ngx_${ngx_rush}_module/${ngx_rush}.sql
+	perl $ngx_addon_dir/tools/embed.pl sql ngx_${ngx_rush} \$@ \\
+		$ngx_addon_dir/ngx_${ngx_rush}_module/${ngx_rush}.sql
+
+END
+done

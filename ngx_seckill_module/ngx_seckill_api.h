@@ -1,0 +1,610 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * Products, flash sales and orders: routes, input, errors, shapes of data.
+ * Macros only; the format is described in ngx_rush.h.
+ */
+
+
+#ifndef _NGX_SECKILL_API_H_INCLUDED_
+#define _NGX_SECKILL_API_H_INCLUDED_
+
+
+#define NGX_SECKILL_ROUTES(R)                                                 \
+    R(seckill, activity_list, GET,                                             \
+      "/api/v1/seckill/activities",                                           \
+      PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, LIST, activity,                    \
+      "Activities by state, from shared memory")                              \
+    R(seckill, activity_detail, GET,                                           \
+      "/api/v1/seckill/activities/{id}",                                      \
+      PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, activity,                  \
+      "One activity, from shared memory, at most 1 s old")                    \
+    R(seckill, activity_status, GET,                                           \
+      "/api/v1/seckill/activities/{id}/status",                               \
+      OPTIONAL, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, status,                  \
+      "State and countdown; with mine=1 and a token also what the "           \
+      "caller holds")                                                         \
+    R(seckill, activity_stock, GET,                                            \
+      "/api/v1/seckill/activities/{id}/stock",                                \
+      PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, stock,                     \
+      "Units left, from shared memory")                                       \
+    R(seckill, buy, POST,                                                     \
+      "/api/v1/seckill/activities/{id}/buy",                                  \
+      USER, BUY, 0, OBJECT, grant,                                            \
+      "Takes units of stock for the caller")                                  \
+    R(seckill, buy_product, POST,                                             \
+      "/api/v1/seckill",                                                      \
+      USER, BUY, 0, OBJECT, grant,                                            \
+      "Buys in the running activity of a product")                            \
+    R(seckill, init, POST,                                                    \
+      "/api/v1/seckill/init",                                                 \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Quick activity of a product: online now, for a day")                   \
+    R(seckill, result, GET,                                                   \
+      "/api/v1/seckill/results/{order_no}",                                   \
+      USER, API, 0, OBJECT, result,                                           \
+      "What became of a granted buy")                                         \
+    R(seckill, request, GET,                                                  \
+      "/api/v1/seckill/requests/{request_id}",                                \
+      USER, BUY, 0, OBJECT, request,                                          \
+      "Settles what became of a request id: the answer is final")             \
+    R(seckill, mine, GET,                                                     \
+      "/api/v1/seckill/mine",                                                 \
+      USER, API, 0, LIST, order,                                              \
+      "Flash-sale orders of the caller, newest first")                        \
+    R(seckill, product_list, GET,                                             \
+      "/api/v1/products",                                                     \
+      PUBLIC, API, NGX_RUSH_PUBLIC_CACHE, LIST, product,                      \
+      "Products on sale")                                                     \
+    R(seckill, product_detail, GET,                                           \
+      "/api/v1/products/{id}",                                                \
+      PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, product,                   \
+      "One product, at most 1 s old")                                         \
+    R(seckill, product_stock, GET,                                            \
+      "/api/v1/products/{id}/stock",                                          \
+      PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, product_stock,             \
+      "Units of a product outside of activities")                             \
+    R(seckill, product_create, POST,                                          \
+      "/api/v1/admin/products",                                               \
+      ADMIN, API, 0, OBJECT, product,                                         \
+      "Creates a product")                                                    \
+    R(seckill, product_update, PUT,                                           \
+      "/api/v1/admin/products/{id}",                                          \
+      ADMIN, API, 0, OBJECT, product,                                         \
+      "Changes the given members")                                            \
+    R(seckill, product_delete, DELETE,                                        \
+      "/api/v1/admin/products/{id}",                                          \
+      ADMIN, API, 0, OBJECT, deleted,                                         \
+      "Takes a product off for good")                                         \
+    R(seckill, product_adjust, POST,                                          \
+      "/api/v1/admin/products/{id}/stock",                                    \
+      ADMIN, API, 0, OBJECT, product_stock,                                   \
+      "Sets (stock) or adjusts (delta) units, with a reason")                 \
+    R(seckill, admin_list, GET,                                               \
+      "/api/v1/admin/seckill/activities",                                     \
+      ADMIN, API, 0, LIST, admin_activity,                                    \
+      "Activities in every state")                                            \
+    R(seckill, admin_create, POST,                                            \
+      "/api/v1/admin/seckill/activities",                                     \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Creates a draft, or with online=true goes live")                       \
+    R(seckill, admin_get, GET,                                                \
+      "/api/v1/admin/seckill/activities/{id}",                                \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Desired and applied state of an activity")                             \
+    R(seckill, admin_update, PUT,                                             \
+      "/api/v1/admin/seckill/activities/{id}",                                \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Changes the given members; a running sale follows within a second")    \
+    R(seckill, admin_delete, DELETE,                                          \
+      "/api/v1/admin/seckill/activities/{id}",                                \
+      ADMIN, API, 0, OBJECT, deleted,                                         \
+      "Removes a draft")                                                      \
+    R(seckill, admin_online, POST,                                            \
+      "/api/v1/admin/seckill/activities/{id}/online",                         \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Puts an activity on sale")                                             \
+    R(seckill, admin_offline, POST,                                           \
+      "/api/v1/admin/seckill/activities/{id}/offline",                        \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Ends an activity early")                                               \
+    R(seckill, admin_pause, POST,                                             \
+      "/api/v1/admin/seckill/activities/{id}/pause",                          \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Stops selling for a while")                                            \
+    R(seckill, admin_resume, POST,                                            \
+      "/api/v1/admin/seckill/activities/{id}/resume",                         \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Goes on selling")                                                      \
+    R(seckill, admin_warmup, POST,                                            \
+      "/api/v1/admin/seckill/warmup/{id}",                                    \
+      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      "Loads an activity into Redis before it starts; repeating is harmless") \
+    R(seckill, admin_stock, POST,                                             \
+      "/api/v1/admin/seckill/activities/{id}/stock",                          \
+      ADMIN, API, 0, OBJECT, stock_op,                                        \
+      "Adds or withdraws units, also while running")                          \
+    R(seckill, admin_availability, GET,                                       \
+      "/api/v1/admin/seckill/activities/{id}/availability",                   \
+      ADMIN, API, 0, OBJECT, availability,                                    \
+      "Where all units of an activity are")                                   \
+    R(seckill, admin_reconcile, POST,                                         \
+      "/api/v1/admin/seckill/activities/{id}/reconcile",                      \
+      ADMIN, API, 0, OBJECT, reconcile,                                       \
+      "Compares Redis with the ledger; mode=repair asks the controller "      \
+      "to mend")                                                              \
+    R(seckill, order_list, GET,                                               \
+      "/api/v1/orders",                                                       \
+      USER, API, 0, LIST, order,                                              \
+      "Orders of the caller, newest first")                                   \
+    R(seckill, order_detail, GET,                                             \
+      "/api/v1/orders/{id}",                                                  \
+      USER, API, 0, OBJECT, order,                                            \
+      "One order of the caller")                                              \
+    R(seckill, order_cancel, POST,                                            \
+      "/api/v1/orders/{id}/cancel",                                           \
+      USER, API, 0, OBJECT, order,                                            \
+      "Cancels an unpaid order; its stock comes back")                        \
+    R(seckill, admin_order_list, GET,                                         \
+      "/api/v1/admin/orders",                                                 \
+      ADMIN, API, 0, LIST, admin_order,                                       \
+      "Orders of everybody")                                                  \
+    R(seckill, admin_order_detail, GET,                                       \
+      "/api/v1/admin/orders/{id}",                                            \
+      ADMIN, API, 0, OBJECT, admin_order,                                     \
+      "Any order")
+
+
+#define NGX_SECKILL_FIELDS_seckill_list(F)                                    \
+    F(activity_list, state, KEY, QUERY, 0, 1, 16,                              \
+      "upcoming, running or ended")                                           \
+    F(activity_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")            \
+    F(activity_list, page_size, INT, QUERY, 0, 1, 100,                         \
+      "rows of a page, default 20")
+
+#define NGX_SECKILL_FIELDS_seckill_detail(F)                                  \
+    F(activity_detail, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_seckill_status(F)                                  \
+    F(activity_status, id, ID, PATH, 1, 1, INT64_MAX, "activity")              \
+    F(activity_status, mine, BOOL, QUERY, 0, 0, 1,                             \
+      "tell what the caller holds")
+
+#define NGX_SECKILL_FIELDS_seckill_stock(F)                                   \
+    F(activity_stock, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_buy(F)                                             \
+    F(buy, id, ID, PATH, 1, 1, INT64_MAX, "activity")                         \
+    F(buy, quantity, INT, BODY, 0, 1, 100, "units, default 1")                \
+    F(buy, retry, BOOL, BODY, 0, 0, 1,                                        \
+      "this key was sent before: ask Redis, not the local filter")            \
+    F(buy, idempotency_key, KEY, HEADER, 0, 1, 64,                            \
+      "id of this buy; the same id gets the same answer")
+
+#define NGX_SECKILL_FIELDS_buy_product(F)                                     \
+    F(buy_product, product_id, ID, BODY, 1, 1, INT64_MAX, "product")          \
+    F(buy_product, quantity, INT, BODY, 0, 1, 100, "units, default 1")        \
+    F(buy_product, retry, BOOL, BODY, 0, 0, 1,                                \
+      "this key was sent before: ask Redis, not the local filter")            \
+    F(buy_product, idempotency_key, KEY, HEADER, 0, 1, 64,                    \
+      "id of this buy; the same id gets the same answer")
+
+#define NGX_SECKILL_FIELDS_init(F)                                            \
+    F(init, product_id, ID, BODY, 1, 1, INT64_MAX, "product")                 \
+    F(init, stock, INT, BODY, 1, 1, 100000000, "units for sale")              \
+    F(init, price, MONEY, BODY, 0, 0, 1000000000000,                          \
+      "fen, default the product's")                                           \
+    F(init, limit_per_user, INT, BODY, 0, 1, 100, "default 1")
+
+#define NGX_SECKILL_FIELDS_result(F)                                          \
+    F(result, order_no, KEY, PATH, 1, 1, 40, "order number")
+
+#define NGX_SECKILL_FIELDS_request(F)                                         \
+    F(request, request_id, KEY, PATH, 1, 1, 64, "id of a buy")                \
+    F(request, activity_id, ID, QUERY, 0, 1, INT64_MAX,                       \
+      "its activity; needed for ids the client made")
+
+#define NGX_SECKILL_FIELDS_mine(F)                                            \
+    F(mine, page, INT, QUERY, 0, 1, 10000, "page, from 1")                    \
+    F(mine, page_size, INT, QUERY, 0, 1, 100, "rows of a page, default 20")
+
+#define NGX_SECKILL_FIELDS_product_list(F)                                    \
+    F(product_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")            \
+    F(product_list, page_size, INT, QUERY, 0, 1, 100,                         \
+      "rows of a page, default 20")                                           \
+    F(product_list, category, STR, QUERY, 0, 0, 64, "category")               \
+    F(product_list, keyword, STR, QUERY, 0, 0, 64, "part of the title")       \
+    F(product_list, sort, KEY, QUERY, 0, 1, 16,                               \
+      "new, price_asc or price_desc")
+
+#define NGX_SECKILL_FIELDS_product_detail(F)                                  \
+    F(product_detail, id, ID, PATH, 1, 1, INT64_MAX, "product")
+
+#define NGX_SECKILL_FIELDS_product_stock(F)                                   \
+    F(product_stock, id, ID, PATH, 1, 1, INT64_MAX, "product")
+
+#define NGX_SECKILL_FIELDS_product_create(F)                                  \
+    F(product_create, title, STR, BODY, 1, 1, 128, "title")                   \
+    F(product_create, description, TEXT, BODY, 0, 0, 2000, "text")            \
+    F(product_create, image, STR, BODY, 0, 0, 255, "address of a picture")    \
+    F(product_create, category, STR, BODY, 0, 0, 64, "category")              \
+    F(product_create, price, MONEY, BODY, 1, 0, 1000000000000, "fen")         \
+    F(product_create, stock, INT, BODY, 0, 0, 100000000, "units")             \
+    F(product_create, status, INT, BODY, 0, 0, 1, "1 on sale, 0 off")
+
+#define NGX_SECKILL_FIELDS_product_update(F)                                  \
+    F(product_update, id, ID, PATH, 1, 1, INT64_MAX, "product")               \
+    F(product_update, title, STR, BODY, 0, 1, 128, "title")                   \
+    F(product_update, description, TEXT, BODY, 0, 0, 2000, "text")            \
+    F(product_update, image, STR, BODY, 0, 0, 255, "address of a picture")    \
+    F(product_update, category, STR, BODY, 0, 0, 64, "category")              \
+    F(product_update, price, MONEY, BODY, 0, 0, 1000000000000, "fen")         \
+    F(product_update, status, INT, BODY, 0, 0, 1, "1 on sale, 0 off")         \
+    F(product_update, version, INT, BODY, 0, 1, 2147483647,                   \
+      "change only this version")
+
+#define NGX_SECKILL_FIELDS_product_delete(F)                                  \
+    F(product_delete, id, ID, PATH, 1, 1, INT64_MAX, "product")
+
+#define NGX_SECKILL_FIELDS_product_adjust(F)                                  \
+    F(product_adjust, id, ID, PATH, 1, 1, INT64_MAX, "product")               \
+    F(product_adjust, stock, INT, BODY, 0, 0, 100000000, "new number")        \
+    F(product_adjust, delta, INT, BODY, 0, -100000000, 100000000,             \
+      "change of the number")                                                 \
+    F(product_adjust, reason, STR, BODY, 1, 1, 200, "why")
+
+#define NGX_SECKILL_FIELDS_admin_list(F)                                      \
+    F(admin_list, status, INT, QUERY, 0, 0, 3,                                \
+      "0 draft, 1 online, 2 paused, 3 offline")                               \
+    F(admin_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")              \
+    F(admin_list, page_size, INT, QUERY, 0, 1, 100,                           \
+      "rows of a page, default 20")
+
+#define NGX_SECKILL_FIELDS_admin_create(F)                                    \
+    F(admin_create, product_id, ID, BODY, 1, 1, INT64_MAX, "product")         \
+    F(admin_create, title, STR, BODY, 1, 1, 128, "title")                     \
+    F(admin_create, price, MONEY, BODY, 1, 0, 1000000000000,                  \
+      "of one unit, fen")                                                     \
+    F(admin_create, start_at, TIME, BODY, 1, 0, INT64_MAX, "start")           \
+    F(admin_create, end_at, TIME, BODY, 1, 0, INT64_MAX, "end")               \
+    F(admin_create, total, INT, BODY, 1, 0, 100000000, "units for sale")      \
+    F(admin_create, limit_per_user, INT, BODY, 0, 1, 100,                     \
+      "units a buyer may hold, default 1")                                    \
+    F(admin_create, pay_seconds, INT, BODY, 0, 5, 604800,                     \
+      "time to pay, default 1800")                                            \
+    F(admin_create, online, BOOL, BODY, 0, 0, 1, "go live at once")
+
+#define NGX_SECKILL_FIELDS_admin_get(F)                                       \
+    F(admin_get, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_update(F)                                    \
+    F(admin_update, id, ID, PATH, 1, 1, INT64_MAX, "activity")                \
+    F(admin_update, product_id, ID, BODY, 0, 1, INT64_MAX, "product")         \
+    F(admin_update, title, STR, BODY, 0, 1, 128, "title")                     \
+    F(admin_update, price, MONEY, BODY, 0, 0, 1000000000000,                  \
+      "of one unit, fen")                                                     \
+    F(admin_update, start_at, TIME, BODY, 0, 0, INT64_MAX, "start")           \
+    F(admin_update, end_at, TIME, BODY, 0, 0, INT64_MAX, "end")               \
+    F(admin_update, limit_per_user, INT, BODY, 0, 1, 100,                     \
+      "units a buyer may hold, default 1")                                    \
+    F(admin_update, pay_seconds, INT, BODY, 0, 5, 604800,                     \
+      "time to pay, default 1800")
+
+#define NGX_SECKILL_FIELDS_admin_delete(F)                                    \
+    F(admin_delete, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_online(F)                                    \
+    F(admin_online, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_offline(F)                                   \
+    F(admin_offline, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_pause(F)                                     \
+    F(admin_pause, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_resume(F)                                    \
+    F(admin_resume, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_warmup(F)                                    \
+    F(admin_warmup, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_stock(F)                                     \
+    F(admin_stock, id, ID, PATH, 1, 1, INT64_MAX, "activity")                 \
+    F(admin_stock, delta, INT, BODY, 1, -100000000, 100000000,                \
+      "units to add, or to withdraw when negative")                           \
+    F(admin_stock, reason, STR, BODY, 0, 0, 200, "why")
+
+#define NGX_SECKILL_FIELDS_admin_availability(F)                              \
+    F(admin_availability, id, ID, PATH, 1, 1, INT64_MAX, "activity")
+
+#define NGX_SECKILL_FIELDS_admin_reconcile(F)                                 \
+    F(admin_reconcile, id, ID, PATH, 1, 1, INT64_MAX, "activity")             \
+    F(admin_reconcile, mode, KEY, BODY, 0, 1, 16,                             \
+      "report (default) or repair")                                           \
+    F(admin_reconcile, dry_run, BOOL, BODY, 0, 0, 1, "report only")
+
+#define NGX_SECKILL_FIELDS_order_list(F)                                      \
+    F(order_list, status, INT, QUERY, 0, 0, 9, "order status")                \
+    F(order_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")              \
+    F(order_list, page_size, INT, QUERY, 0, 1, 100,                           \
+      "rows of a page, default 20")
+
+#define NGX_SECKILL_FIELDS_order_detail(F)                                    \
+    F(order_detail, id, KEY, PATH, 1, 1, 40, "order number")
+
+#define NGX_SECKILL_FIELDS_order_cancel(F)                                    \
+    F(order_cancel, id, KEY, PATH, 1, 1, 40, "order number")
+
+#define NGX_SECKILL_FIELDS_admin_order_list(F)                                \
+    F(admin_order_list, status, INT, QUERY, 0, 0, 9, "order status")          \
+    F(admin_order_list, user_id, ID, QUERY, 0, 1, INT64_MAX, "buyer")         \
+    F(admin_order_list, activity_id, ID, QUERY, 0, 1, INT64_MAX, "activity")  \
+    F(admin_order_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")        \
+    F(admin_order_list, page_size, INT, QUERY, 0, 1, 100,                     \
+      "rows of a page, default 20")
+
+#define NGX_SECKILL_FIELDS_admin_order_detail(F)                              \
+    F(admin_order_detail, id, KEY, PATH, 1, 1, 40, "order number")
+
+
+#define NGX_SECKILL_ERRORS_seckill_list(E)
+#define NGX_SECKILL_ERRORS_seckill_detail(E)                                  \
+    E(NOT_FOUND)
+#define NGX_SECKILL_ERRORS_seckill_status(E)                                  \
+    E(NOT_FOUND)
+#define NGX_SECKILL_ERRORS_seckill_stock(E)                                   \
+    E(NOT_FOUND)
+#define NGX_SECKILL_ERRORS_buy(E)                                             \
+    E(NOT_FOUND) E(NOT_STARTED) E(SOLD_OUT) E(ENDED) E(BUY_LIMIT)             \
+    E(PAUSED) E(QUANTITY) E(CROWDED) E(RELEASED) E(DENIED) E(UNKNOWN)         \
+    E(CLOSED) E(BUSY)
+#define NGX_SECKILL_ERRORS_buy_product(E)                                     \
+    E(NO_ACTIVITY) E(NOT_STARTED) E(SOLD_OUT) E(ENDED) E(BUY_LIMIT)           \
+    E(PAUSED) E(QUANTITY) E(CROWDED) E(RELEASED) E(DENIED) E(UNKNOWN)         \
+    E(CLOSED) E(BUSY)
+#define NGX_SECKILL_ERRORS_init(E)                                            \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_result(E)                                          \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_request(E)                                         \
+    E(NOT_FOUND) E(CLOSED) E(BUSY)
+#define NGX_SECKILL_ERRORS_mine(E)                                            \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_product_list(E)                                    \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_product_detail(E)                                  \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_product_stock(E)                                   \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_product_create(E)                                  \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_product_update(E)                                  \
+    E(NOT_FOUND) E(CONFLICT) E(BUSY)
+#define NGX_SECKILL_ERRORS_product_delete(E)                                  \
+    E(NOT_FOUND) E(PRODUCT_IN_USE) E(BUSY)
+#define NGX_SECKILL_ERRORS_product_adjust(E)                                  \
+    E(NOT_FOUND) E(PRODUCT_STOCK) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_list(E)                                      \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_create(E)                                    \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_get(E)                                       \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_update(E)                                    \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_delete(E)                                    \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_online(E)                                    \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_offline(E)                                   \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_pause(E)                                     \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_resume(E)                                    \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_warmup(E)                                    \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_stock(E)                                     \
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_availability(E)                              \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_reconcile(E)                                 \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_order_list(E)                                      \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_order_detail(E)                                    \
+    E(NOT_FOUND) E(BUSY)
+#define NGX_SECKILL_ERRORS_order_cancel(E)                                    \
+    E(NOT_FOUND) E(ORDER_STATE) E(ORDER_PROCESSING) E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_order_list(E)                                \
+    E(BUSY)
+#define NGX_SECKILL_ERRORS_admin_order_detail(E)                              \
+    E(NOT_FOUND) E(BUSY)
+
+
+#define NGX_SECKILL_SCHEMA_none(O)
+
+#define NGX_SECKILL_SCHEMA_activity(O)                                        \
+    O(id, ID, 1, "activity")                                                  \
+    O(product_id, ID, 1, "product")                                           \
+    O(title, STR, 1, "title")                                                 \
+    O(product_title, STR, 1, "title of the product")                          \
+    O(image, STR, 1, "picture of the product")                                \
+    O(price, MONEY, 1, "of one unit, fen")                                    \
+    O(original_price, MONEY, 1, "of the product outside of the sale, fen")    \
+    O(currency, STR, 1, "CNY")                                                \
+    O(start_at, TIME, 1, "start")                                             \
+    O(start_ms, INT, 1, "start")                                              \
+    O(end_at, TIME, 1, "end")                                                 \
+    O(end_ms, INT, 1, "end")                                                  \
+    O(limit_per_user, INT, 1, "units a buyer may hold")                       \
+    O(total, INT, 1, "units for sale")                                        \
+    O(pay_seconds, INT, 1, "time to pay")                                     \
+    O(state, STR, 1,                                                          \
+      "not_started, running, paused, sold_out or ended")                      \
+    O(left, INT, 1, "units left")
+
+#define NGX_SECKILL_SCHEMA_status(O)                                          \
+    O(id, ID, 1, "activity")                                                  \
+    O(state, STR, 1, "not_started, running, paused, sold_out or ended")       \
+    O(server_time, TIME, 1, "now")                                            \
+    O(server_time_ms, INT, 1, "now")                                          \
+    O(starts_in_ms, INT, 1, "0 when started")                                 \
+    O(ends_in_ms, INT, 1, "0 when ended")                                     \
+    O(left, INT, 1, "units left")                                             \
+    O(mine, INT, 0, "units the caller holds")
+
+#define NGX_SECKILL_SCHEMA_stock(O)                                           \
+    O(id, ID, 1, "activity")                                                  \
+    O(left, INT, 1, "units left")                                             \
+    O(total, INT, 1, "units for sale")                                        \
+    O(generation, INT, 1, "grows when units come back")
+
+#define NGX_SECKILL_SCHEMA_grant(O)                                           \
+    O(order_no, STR, 1, "order number")                                       \
+    O(request_id, STR, 1, "id of this buy")                                   \
+    O(status, STR, 1, "queued")                                               \
+    O(replayed, BOOL, 0, "the answer of an earlier request with this id")     \
+    O(poll, STR, 1, "where to ask for the result")                            \
+    O(poll_after_ms, INT, 1, "when to ask")
+
+#define NGX_SECKILL_SCHEMA_result(O)                                          \
+    O(order_no, STR, 1, "order number")                                       \
+    O(status, STR, 1, "queued, success or failed")                            \
+    O(order_status, INT, 0, "status of the order")                            \
+    O(reason, STR, 0, "why it failed")                                        \
+    O(amount, MONEY, 0, "fen")                                                \
+    O(pay_deadline, TIME, 0, "pay before")                                    \
+    O(pay_deadline_ms, INT, 0, "pay before")                                  \
+    O(poll_after_ms, INT, 0, "when to ask again")
+
+#define NGX_SECKILL_SCHEMA_request(O)                                         \
+    O(request_id, STR, 1, "id of a buy")                                      \
+    O(outcome, STR, 1, "granted, given_back or refused")                      \
+    O(order_no, STR, 0, "order number")                                       \
+    O(final, BOOL, 1, "always true")
+
+#define NGX_SECKILL_SCHEMA_order(O)                                           \
+    O(order_no, STR, 1, "order number")                                       \
+    O(activity_id, ID, 0, "activity")                                         \
+    O(product_id, ID, 1, "product")                                           \
+    O(title, STR, 1, "title when it was granted")                             \
+    O(quantity, INT, 1, "units")                                              \
+    O(price, MONEY, 1, "of one unit, fen")                                    \
+    O(amount, MONEY, 1, "fen")                                                \
+    O(currency, STR, 1, "CNY")                                                \
+    O(status, INT, 1,                                                         \
+      "0 processing, 1 to_pay, 2 paid, 3 shipped, 4 done, 5 cancelled, "      \
+      "6 refunding, 7 refunded, 8 expired, 9 rejected")                       \
+    O(status_text, STR, 1, "name of the status")                              \
+    O(cancel_reason, STR, 0, "user, timeout or rejected")                     \
+    O(created_at, TIME, 1, "when it was granted")                             \
+    O(pay_deadline, TIME, 1, "pay before")                                    \
+    O(pay_deadline_ms, INT, 1, "pay before")                                  \
+    O(paid_at, TIME, 1, "null when not paid")                                 \
+    O(closed_at, TIME, 1, "null when not closed")
+
+#define NGX_SECKILL_SCHEMA_product(O)                                         \
+    O(id, ID, 1, "product")                                                   \
+    O(title, STR, 1, "title")                                                 \
+    O(description, STR, 1, "text")                                            \
+    O(image, STR, 1, "address of a picture")                                  \
+    O(category, STR, 1, "category")                                           \
+    O(price, MONEY, 1, "fen")                                                 \
+    O(currency, STR, 1, "CNY")                                                \
+    O(stock, INT, 1, "units outside of activities")                           \
+    O(status, INT, 1, "1 on sale, 0 off")                                     \
+    O(version, INT, 1, "grows with each change")                              \
+    O(activity_id, ID, 0, "running or next activity")                         \
+    O(created_at, TIME, 1, "created")                                         \
+    O(updated_at, TIME, 1, "last change")
+
+#define NGX_SECKILL_SCHEMA_product_stock(O)                                   \
+    O(id, ID, 1, "product")                                                   \
+    O(stock, INT, 1, "units")
+
+#define NGX_SECKILL_SCHEMA_deleted(O)                                         \
+    O(id, ID, 1, "what was removed")
+
+#define NGX_SECKILL_SCHEMA_stock_op(O)                                        \
+    O(op_id, ID, 1, "id of the change")                                       \
+    O(activity_id, ID, 1, "activity")                                         \
+    O(delta, INT, 1, "units")                                                 \
+    O(state, STR, 1, "asked: the controller applies it within a second")
+
+#define NGX_SECKILL_SCHEMA_availability(O)                                    \
+    O(id, ID, 1, "activity")                                                  \
+    O(total, INT, 1, "units for sale")                                        \
+    O(free, INT, 1, "left in Redis, -1 when not loaded")                      \
+    O(queued, INT, 1, "granted, not yet in MySQL")                            \
+    O(held, INT, 1, "unpaid")                                                 \
+    O(paid, INT, 1, "paid")                                                   \
+    O(returning, INT, 1, "cancelled, on the way back")                        \
+    O(returned, INT, 1, "given back so far")                                  \
+    O(sold, INT, 1, "ledger count of live units")
+
+#define NGX_SECKILL_SCHEMA_reconcile(O)                                       \
+    O(id, ID, 1, "activity")                                                  \
+    O(mode, STR, 1, "report or repair")                                       \
+    O(total, INT, 1, "ledger")                                                \
+    O(sold, INT, 1, "ledger")                                                 \
+    O(live, INT, 1, "units of live orders")                                   \
+    O(redis_remain, INT, 1, "-1 when not loaded")                             \
+    O(redis_epoch, INT, 1, "epoch")                                           \
+    O(stream_pending, INT, 1, "entries not acknowledged")                     \
+    O(differences, ARR, 1, "sentences; empty when all agree")                 \
+    O(repair_asked, BOOL, 1, "the controller will mend")
+
+#define NGX_SECKILL_SCHEMA_admin_activity(O)                                  \
+    O(id, ID, 1, "activity")                                                  \
+    O(product_id, ID, 1, "product")                                           \
+    O(title, STR, 1, "title")                                                 \
+    O(price, MONEY, 1, "of one unit, fen")                                    \
+    O(price_ver, INT, 1, "version of the price")                              \
+    O(start_at, TIME, 1, "start")                                             \
+    O(start_ms, INT, 1, "start")                                              \
+    O(end_at, TIME, 1, "end")                                                 \
+    O(end_ms, INT, 1, "end")                                                  \
+    O(total, INT, 1, "units for sale")                                        \
+    O(sold, INT, 1, "units of live orders")                                   \
+    O(limit_per_user, INT, 1, "units a buyer may hold")                       \
+    O(pay_seconds, INT, 1, "time to pay")                                     \
+    O(status, STR, 1, "draft, online, paused or offline")                     \
+    O(warm, BOOL, 1, "loaded into Redis, or asked to be")                     \
+    O(rev, INT, 1, "desired revision")                                        \
+    O(applied_rev, INT, 1, "revision that Redis has")                         \
+    O(applied, BOOL, 1, "Redis has what is desired")                          \
+    O(epoch, INT, 1, "raised by each rebuild")                                \
+    O(created_at, TIME, 1, "created")                                         \
+    O(updated_at, TIME, 1, "last change")
+
+#define NGX_SECKILL_SCHEMA_admin_order(O)                                     \
+    O(user_id, ID, 1, "buyer")                                                \
+    O(request_id, STR, 1, "id of the buy")                                    \
+    O(order_no, STR, 1, "order number")                                       \
+    O(activity_id, ID, 0, "activity")                                         \
+    O(product_id, ID, 1, "product")                                           \
+    O(title, STR, 1, "title when it was granted")                             \
+    O(quantity, INT, 1, "units")                                              \
+    O(price, MONEY, 1, "of one unit, fen")                                    \
+    O(amount, MONEY, 1, "fen")                                                \
+    O(currency, STR, 1, "CNY")                                                \
+    O(status, INT, 1,                                                         \
+      "0 processing, 1 to_pay, 2 paid, 3 shipped, 4 done, 5 cancelled, "      \
+      "6 refunding, 7 refunded, 8 expired, 9 rejected")                       \
+    O(status_text, STR, 1, "name of the status")                              \
+    O(cancel_reason, STR, 0, "user, timeout or rejected")                     \
+    O(created_at, TIME, 1, "when it was granted")                             \
+    O(pay_deadline, TIME, 1, "pay before")                                    \
+    O(pay_deadline_ms, INT, 1, "pay before")                                  \
+    O(paid_at, TIME, 1, "null when not paid")                                 \
+    O(closed_at, TIME, 1, "null when not closed")
+
+#define NGX_SECKILL_SCHEMAS(S)                                                \
+    S(none) S(activity) S(status) S(stock) S(grant) S(result) S(request)      \
+    S(order) S(product) S(product_stock) S(deleted) S(stock_op)               \
+    S(availability) S(reconcile) S(admin_activity) S(admin_order)
+
+
+#endif /* _NGX_SECKILL_API_H_INCLUDED_ */

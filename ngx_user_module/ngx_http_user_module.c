@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_user.h"
+#include "ngx_user_api.h"
+
+
+static ngx_int_t ngx_http_user_preconfiguration(ngx_conf_t *cf);
+static void *ngx_http_user_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data);
+
+
+#define NGX_USER_FIELD(route, member, type, place, req, lo, hi, text)         \
+    NGX_RUSH_FIELD_ROW(user, route, member, type, place, req, lo, hi)
+
+#define NGX_USER_FIELDS_TABLE(x, name, method, path, auth, limit, flags,      \
+    shape, schema, text)                                                      \
+    static const rush_field_t  ngx_user_##name##_fields[] = {                 \
+        NGX_USER_FIELDS_##name(NGX_USER_FIELD) NGX_RUSH_FIELD_END };
+
+NGX_USER_ROUTES(NGX_USER_FIELDS_TABLE)
+
+
+static ngx_rush_route_t  ngx_user_routes[] = {
+    NGX_USER_ROUTES(NGX_RUSH_ROUTE_ROW)
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_user_cost_bounds = {
+    ngx_conf_check_num_bounds, 4, 14
+};
+
+
+typedef struct {
+    ngx_conf_post_handler_pt  handler;
+    time_t                    max;
+} ngx_http_user_ttl_t;
+
+
+static ngx_http_user_ttl_t  ngx_http_user_access_bounds = {
+    ngx_http_user_check_ttl, 24 * 3600
+};
+
+static ngx_http_user_ttl_t  ngx_http_user_refresh_bounds = {
+    ngx_http_user_check_ttl, 90 * 24 * 3600
+};
+
+
+static ngx_command_t  ngx_http_user_commands[] = {
+
+    { ngx_string("user_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_rush_api_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_user_routes },
+
+    { ngx_string("user_bcrypt_cost"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, bcrypt_cost),
+      &ngx_http_user_cost_bounds },
+
+    { ngx_string("user_access_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, access_ttl),
+      &ngx_http_user_access_bounds },
+
+    { ngx_string("user_refresh_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, refresh_ttl),
+      &ngx_http_user_refresh_bounds },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_user_module_ctx = {
+    ngx_http_user_preconfiguration,        /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_user_create_loc_conf,         /* create location configuration */
+    ngx_http_user_merge_loc_conf           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_user_module = {
+    NGX_MODULE_V1,
+    &ngx_http_user_module_ctx,             /* module context */
+    ngx_http_user_commands,                /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_user_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_rush_add_routes(cf, NGX_RUSH_ABI, "ngx_http_user_module",
+                               ngx_user_routes,
+                               sizeof(ngx_user_routes)
+                               / sizeof(ngx_rush_route_t));
+}
+
+
+static void *
+ngx_http_user_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_user_loc_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_user_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->bcrypt_cost = NGX_CONF_UNSET;
+    conf->access_ttl = NGX_CONF_UNSET;
+    conf->refresh_ttl = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_user_loc_conf_t  *prev = parent;
+    ngx_user_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_value(conf->bcrypt_cost, prev->bcrypt_cost, 10);
+    ngx_conf_merge_sec_value(conf->access_ttl, prev->access_ttl, 2 * 3600);
+    ngx_conf_merge_sec_value(conf->refresh_ttl, prev->refresh_ttl,
+                             14 * 24 * 3600);
+
+    if (conf->access_ttl > conf->refresh_ttl) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"user_access_ttl\" must not be longer than "
+                           "\"user_refresh_ttl\": %T s and %T s",
+                           conf->access_ttl, conf->refresh_ttl);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_http_user_ttl_t  *bounds = post;
+    time_t               *ttl = data;
+
+    if (*ttl < 1 || *ttl > bounds->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "value must be between 1s and %T hours",
+                           bounds->max / 3600);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,113 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * Private to the core module: its configuration and what its files share.
+ */
+
+
+#ifndef _NGX_RUSH_CORE_H_INCLUDED_
+#define _NGX_RUSH_CORE_H_INCLUDED_
+
+
+#include "ngx_rush.h"
+#include "ngx_rush_redis.h"
+#include "ngx_rush_mysql.h"
+#include "ngx_rush_shm.h"
+
+
+#define NGX_RUSH_MAX_PARAMS  4          /* {names} in one path */
+#define NGX_RUSH_MAX_BODY    65536      /* bytes */
+
+
+typedef struct ngx_rush_node_s  ngx_rush_node_t;
+
+
+typedef struct {                        /* what the router knows of a route */
+    ngx_rush_route_t      *route;
+    ngx_uint_t             param[NGX_RUSH_MAX_PARAMS];  /* row of fields */
+    ngx_uint_t             nparams;
+    unsigned               body:1;      /* has rows of that place */
+    unsigned               query:1;
+    unsigned               header:1;
+} ngx_rush_entry_t;
+
+
+typedef struct {
+    ngx_rush_entry_t      *entry;       /* NULL: no such route */
+    ngx_uint_t             methods;     /* others of this path, for Allow */
+    ngx_str_t              param[NGX_RUSH_MAX_PARAMS];  /* borrowed, uri */
+} ngx_rush_match_t;
+
+
+typedef struct {
+    ngx_rush_route_t      *routes;
+    ngx_uint_t             n;
+} ngx_rush_table_t;
+
+
+typedef struct {
+    ngx_array_t            tables;      /* ngx_rush_table_t; index: API bit */
+    ngx_rush_node_t       *router;
+    ngx_rush_entry_t      *entries;     /* index: route->index */
+    ngx_uint_t             nroutes;
+    ngx_uint_t             used;        /* API bits of all locations */
+
+    ngx_rush_redis_conf_t  redis;
+    ngx_rush_mysql_conf_t  mysql;
+    ngx_thread_pool_t     *thread_pool;
+    rush_jwt_t            *jwt;
+    ngx_int_t              node_id;
+    ngx_array_t           *internal;    /* ngx_cidr_t */
+
+    size_t                 limit_zone;
+    size_t                 cache_zone;
+    size_t                 revoke_zone;
+    size_t                 stats_zone;
+} ngx_rush_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t             apis;        /* bits of tables; not inherited */
+    ngx_rush_rate_t        limits[NGX_RUSH_LIMIT_CLASSES];
+} ngx_rush_loc_conf_t;
+
+
+extern rush_random_t  ngx_rush_random;
+
+ngx_int_t ngx_rush_handler(ngx_http_request_t *r);
+ngx_int_t ngx_rush_error_handler(ngx_http_request_t *r);
+
+ngx_int_t ngx_rush_compile_routes(ngx_conf_t *cf, ngx_rush_main_conf_t *mcf);
+void ngx_rush_find_route(ngx_rush_main_conf_t *mcf, ngx_uint_t apis,
+    ngx_http_request_t *r, ngx_rush_match_t *match);
+ngx_str_t *ngx_rush_route_name(ngx_uint_t index);
+ngx_uint_t ngx_rush_route_count(void);
+
+/* RUSH_OK or the code to answer */
+ngx_int_t ngx_rush_admit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
+    ngx_rush_main_conf_t *mcf);
+
+void ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc);
+void ngx_rush_reply_init(void);
+
+/* RUSH_OK, or BAD_REQUEST naming the first required field not given */
+ngx_int_t ngx_rush_missing(ngx_rush_req_t *q);
+
+/* adds the Allow header */
+ngx_int_t ngx_rush_allow(ngx_rush_req_t *q, ngx_uint_t methods);
+
+ngx_int_t ngx_rush_system_routes(ngx_conf_t *cf);
+char *ngx_rush_jwt_key_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* defined beside what they serve */
+char *ngx_rush_thread_pool_slot(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_rush_thread_init(ngx_thread_pool_t *tp);
+void ngx_rush_id_init(ngx_uint_t node);
+void ngx_rush_limit_unset(ngx_rush_rate_t *rates);
+void ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev);
+void ngx_rush_metrics(rush_buf_t *b);
+
+
+#endif /* _NGX_RUSH_CORE_H_INCLUDED_ */

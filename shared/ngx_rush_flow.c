@@ -1,0 +1,629 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_rush_core.h"
+
+
+/*
+ * The engine.  A request is matched, admitted and parsed, then its steps run
+ * one after another.  A step that waits parks the request; the driver that
+ * has its answer resumes it.
+ *
+ * An aborted request is not kept alive: nginx frees it, the cleanup handler
+ * cuts the operation off (op->q = NULL), and the answer finds nobody.  A
+ * route with NGX_RUSH_KEEP_RUNNING does not look at the client while it
+ * waits, so it finishes what it began.
+ */
+
+
+typedef struct {
+    ngx_rush_op_t        op;            /* must be first */
+    ngx_event_t          event;
+} ngx_rush_sleep_t;
+
+
+static ngx_rush_req_t *ngx_rush_create(ngx_http_request_t *r);
+static void ngx_rush_trace(ngx_rush_req_t *q);
+static ngx_int_t ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match);
+static ngx_int_t ngx_rush_parse_headers(ngx_rush_req_t *q);
+static ngx_int_t ngx_rush_check_body(ngx_http_request_t *r);
+static void ngx_rush_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_rush_parse_body(ngx_rush_req_t *q);
+static void ngx_rush_run(ngx_rush_req_t *q);
+static ngx_int_t ngx_rush_suspend(ngx_rush_req_t *q);
+static void ngx_rush_cleanup(void *data);
+static void ngx_rush_sleep_handler(ngx_event_t *ev);
+
+
+rush_random_t  ngx_rush_random;
+
+
+ngx_int_t
+ngx_rush_handler(ngx_http_request_t *r)
+{
+    ngx_int_t              rc;
+    ngx_rush_req_t        *q;
+    ngx_rush_match_t       match;
+    ngx_rush_loc_conf_t   *lcf;
+    ngx_rush_main_conf_t  *mcf;
+
+    if (r != r->main || r->internal) {
+        return NGX_HTTP_NOT_FOUND;      /* a buy must not run twice */
+    }
+
+    q = ngx_rush_create(r);
+    if (q == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_rush_core_module);
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_rush_core_module);
+
+    ngx_rush_find_route(mcf, lcf->apis, r, &match);
+
+    if (match.entry) {
+        q->route = match.entry->route;
+        q->step = q->route->steps;
+
+        rc = ngx_rush_admit(q, lcf, mcf);
+
+        if (rc == RUSH_OK) {
+            rc = ngx_rush_parse(q, &match);
+        }
+
+    } else {
+        rc = match.methods ? RUSH_METHOD : RUSH_NOT_FOUND;
+
+        if (match.methods && ngx_rush_allow(q, match.methods) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (rc == RUSH_OK && match.entry->body) {
+        rc = ngx_rush_check_body(r);
+
+        if (rc == RUSH_OK) {
+            rc = ngx_http_read_client_request_body(r, ngx_rush_body_handler);
+
+            return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+        }
+    }
+
+    if (rc == RUSH_OK) {
+        rc = ngx_rush_missing(q);
+    }
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* the steps finalize the request by themselves, now or later */
+
+    r->main->count++;
+
+    if (rc == RUSH_OK) {
+        ngx_rush_run(q);
+
+    } else {
+        ngx_rush_reply(q, rc);
+    }
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_rush_error_handler(ngx_http_request_t *r)
+{
+    ngx_int_t        rc;
+    ngx_rush_req_t  *q;
+
+    q = ngx_rush_create(r);
+    if (q == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    switch (r->err_status) {
+
+    case NGX_HTTP_NOT_FOUND:
+        rc = RUSH_NOT_FOUND;
+        break;
+
+    case NGX_HTTP_NOT_ALLOWED:
+        rc = RUSH_METHOD;
+        break;
+
+    case NGX_HTTP_FORBIDDEN:
+        rc = RUSH_FORBIDDEN;
+        break;
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+    case NGX_HTTP_REQUEST_URI_TOO_LARGE:
+        rc = RUSH_TOO_LARGE;
+        break;
+
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        rc = RUSH_LIMITED;
+        break;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+    case NGX_HTTP_BAD_GATEWAY:
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        rc = RUSH_BUSY;
+        break;
+
+    default:
+        rc = r->err_status < NGX_HTTP_INTERNAL_SERVER_ERROR
+             ? RUSH_BAD_REQUEST : RUSH_INTERNAL;
+    }
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->main->count++;
+    ngx_rush_reply(q, rc);
+
+    return NGX_DONE;
+}
+
+
+static ngx_rush_req_t *
+ngx_rush_create(ngx_http_request_t *r)
+{
+    ngx_rush_req_t      *q;
+    ngx_http_cleanup_t  *cln;
+
+    cln = ngx_http_cleanup_add(r, sizeof(ngx_rush_req_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    q = cln->data;
+    ngx_memzero(q, sizeof(ngx_rush_req_t));
+    cln->handler = ngx_rush_cleanup;
+
+    q->r = r;
+
+    ngx_http_set_ctx(r, q, ngx_http_rush_core_module);
+    ngx_rush_trace(q);
+
+    return q;
+}
+
+
+static void
+ngx_rush_trace(ngx_rush_req_t *q)
+{
+    ngx_str_t  value;
+
+    if (ngx_rush_header(q->r, "traceparent", sizeof("traceparent") - 1,
+                        &value)
+        == NGX_OK
+        && rush_trace_parse(&q->trace, value.data, value.len) == RUSH_OK)
+    {
+        return;
+    }
+
+    rush_trace_new(&q->trace, &ngx_rush_random);
+}
+
+
+static ngx_int_t
+ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match)
+{
+    ngx_uint_t           i;
+    ngx_rush_entry_t    *entry;
+    ngx_rush_route_t    *route;
+    ngx_http_request_t  *r;
+
+    r = q->r;
+    route = q->route;
+    entry = match->entry;
+
+    if (route->size) {
+        q->data = ngx_pcalloc(r->pool, route->size);
+        if (q->data == NULL) {
+            return RUSH_INTERNAL;
+        }
+    }
+
+    for (i = 0; i < entry->nparams; i++) {
+
+        if (rush_field_value(route->fields, entry->param[i], q->data,
+                             &q->present, match->param[i].data,
+                             match->param[i].len, &q->field_error)
+            != RUSH_OK)
+        {
+            /* no object has such an id */
+            return RUSH_NOT_FOUND;
+        }
+    }
+
+    if (entry->query && r->args.len
+        && rush_field_query(route->fields, route->nfields, q->data,
+                            &q->present, r->args.data, r->args.len,
+                            &q->field_error)
+           != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    if (entry->header) {
+        return ngx_rush_parse_headers(q);
+    }
+
+    return RUSH_OK;
+}
+
+
+static ngx_int_t
+ngx_rush_parse_headers(ngx_rush_req_t *q)
+{
+    u_char              *name, lowcase[64];
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_uint_t           i, n;
+    const rush_field_t  *f;
+
+    f = q->route->fields;
+
+    for (i = 0; i < q->route->nfields; i++) {
+
+        if (f[i].place != RUSH_IN_HEADER) {
+            continue;
+        }
+
+        name = f[i].name.data;
+
+        for (n = 0; n < f[i].name.len && n < sizeof(lowcase); n++) {
+            lowcase[n] = (name[n] == '_') ? '-' : name[n];
+        }
+
+        rc = ngx_rush_header(q->r, (char *) lowcase, n, &value);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc == NGX_OK && value.len > 1 && value.data[0] == '"'
+            && value.data[value.len - 1] == '"')
+        {
+            /* a structured field string, RFC 9651 */
+            value.data++;
+            value.len -= 2;
+        }
+
+        if (rc != NGX_OK
+            || rush_field_value(f, i, q->data, &q->present, value.data,
+                                value.len, &q->field_error)
+               != RUSH_OK)
+        {
+            q->field_error.field = &f[i];
+            return RUSH_BAD_REQUEST;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+static ngx_int_t
+ngx_rush_check_body(ngx_http_request_t *r)
+{
+    u_char     *type;
+    ngx_str_t  *value;
+
+    static const u_char  json[] = "application/json";
+
+    if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
+        return RUSH_OK;
+    }
+
+    if (r->headers_in.content_length_n > NGX_RUSH_MAX_BODY) {
+        return RUSH_TOO_LARGE;
+    }
+
+    if (r->headers_in.content_type == NULL) {
+        return RUSH_MEDIA_TYPE;
+    }
+
+    value = &r->headers_in.content_type->value;
+    type = value->data;
+
+    if (value->len < sizeof(json) - 1
+        || ngx_strncasecmp(type, (u_char *) json, sizeof(json) - 1) != 0
+        || (value->len > sizeof(json) - 1 && type[sizeof(json) - 1] != ';'
+            && type[sizeof(json) - 1] != ' '))
+    {
+        return RUSH_MEDIA_TYPE;
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    return RUSH_OK;
+}
+
+
+static void
+ngx_rush_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t        rc;
+    ngx_rush_req_t  *q;
+
+    q = ngx_http_get_module_ctx(r, ngx_http_rush_core_module);
+
+    rc = ngx_rush_parse_body(q);
+
+    if (rc == RUSH_OK) {
+        rc = ngx_rush_missing(q);
+    }
+
+    if (rc == RUSH_OK) {
+        ngx_rush_run(q);
+
+    } else {
+        ngx_rush_reply(q, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_rush_parse_body(ngx_rush_req_t *q)
+{
+    off_t                    len;
+    u_char                  *p;
+    ngx_chain_t             *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = q->r->request_body;
+
+    if (rb == NULL || rb->bufs == NULL) {
+        return RUSH_OK;
+    }
+
+    len = 0;
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+
+        if (cl->buf->in_file) {
+            return RUSH_TOO_LARGE;
+        }
+
+        len += cl->buf->last - cl->buf->pos;
+    }
+
+    if (len == 0) {
+        return RUSH_OK;
+    }
+
+    if (len > NGX_RUSH_MAX_BODY) {
+        return RUSH_TOO_LARGE;
+    }
+
+    p = rb->bufs->buf->pos;
+
+    if (rb->bufs->next) {
+        p = ngx_pnalloc(q->r->pool, len);
+        if (p == NULL) {
+            return RUSH_INTERNAL;
+        }
+
+        for (cl = rb->bufs; cl; cl = cl->next) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+
+        p -= len;
+    }
+
+    if (rush_field_body(q->route->fields, q->route->nfields, q->data,
+                        &q->present, p, len, &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    return RUSH_OK;
+}
+
+
+ngx_int_t
+ngx_rush_missing(ngx_rush_req_t *q)
+{
+    if (rush_field_required(q->route->fields, q->route->nfields, q->present,
+                            &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    return RUSH_OK;
+}
+
+
+void
+ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = q->r->connection;           /* q and r may not survive the steps */
+
+    ngx_http_set_log_request(c->log, q->r);
+
+    if (rc == NGX_OK) {
+        ngx_rush_run(q);
+
+    } else {
+        ngx_rush_reply(q, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_rush_run(ngx_rush_req_t *q)
+{
+    ngx_int_t         rc;
+    ngx_rush_step_t  *step;
+
+    do {
+        step = q->step;
+
+        if (step->handler == NULL) {
+            rc = NGX_DONE;
+            break;
+        }
+
+        ngx_log_debug2(NGX_LOG_DEBUG_HTTP, q->r->connection->log, 0,
+                       "rush step: %V %V", &q->route->name, &step->name);
+
+        /* nginx prints it: "client closed connection while ..." */
+        q->r->connection->log->action = (char *) step->name.data;
+        q->step = step + 1;
+
+        rc = step->handler(q);
+
+        q->reply = NULL;
+        q->rows = NULL;
+
+    } while (rc == NGX_OK);
+
+    if (rc == NGX_AGAIN) {
+
+        if (ngx_rush_suspend(q) == NGX_OK) {
+            return;
+        }
+
+        rc = NGX_ERROR;
+    }
+
+    ngx_rush_reply(q, rc);
+}
+
+
+static ngx_int_t
+ngx_rush_suspend(ngx_rush_req_t *q)
+{
+    ngx_event_t         *rev;
+    ngx_http_request_t  *r;
+
+    r = q->r;
+
+    if (q->op == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "rush step waits for nothing in \"%V\"",
+                      &q->route->name);
+        return NGX_ERROR;
+    }
+
+    if (q->suspended) {
+        return NGX_OK;
+    }
+
+    q->suspended = 1;
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (q->route->flags & NGX_RUSH_KEEP_RUNNING) {
+        r->read_event_handler = ngx_http_block_reading;
+        return NGX_OK;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
+        return NGX_OK;
+    }
+
+    return ngx_handle_read_event(rev, 0);
+}
+
+
+ngx_int_t
+ngx_rush_op_start(ngx_rush_req_t *q, ngx_rush_op_t *op)
+{
+    ngx_rush_assert(q->op == NULL);
+
+    op->q = q;
+    q->op = op;
+
+    return NGX_AGAIN;
+}
+
+
+ngx_rush_req_t *
+ngx_rush_op_finish(ngx_rush_op_t *op)
+{
+    ngx_rush_req_t  *q;
+
+    q = op->q;
+
+    if (q) {
+        ngx_rush_assert(q->op == op);
+        q->op = NULL;
+        op->q = NULL;
+    }
+
+    return q;
+}
+
+
+static void
+ngx_rush_cleanup(void *data)
+{
+    ngx_rush_req_t  *q = data;
+
+    (void) RUSH_FP("W5");
+
+    if (q->op) {
+        ngx_log_error(NGX_LOG_INFO, q->r->connection->log, 0,
+                      "rush request is gone in \"%V\"", &q->route->name);
+        q->op->q = NULL;
+        q->op = NULL;
+    }
+
+    rush_buf_free(&q->out);
+}
+
+
+ngx_int_t
+ngx_rush_sleep(ngx_rush_req_t *q, ngx_msec_t ms)
+{
+    ngx_rush_sleep_t  *s;
+
+    s = ngx_calloc(sizeof(ngx_rush_sleep_t), ngx_cycle->log);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    s->event.data = s;
+    s->event.handler = ngx_rush_sleep_handler;
+    s->event.log = ngx_cycle->log;
+
+    ngx_add_timer(&s->event, ms);
+
+    return ngx_rush_op_start(q, &s->op);
+}
+
+
+static void
+ngx_rush_sleep_handler(ngx_event_t *ev)
+{
+    ngx_rush_sleep_t  *s = ev->data;
+
+    ngx_rush_req_t    *q;
+
+    q = ngx_rush_op_finish(&s->op);
+    ngx_free(s);
+
+    if (q) {
+        ngx_rush_resume(q, NGX_OK);
+    }
+}

@@ -1,0 +1,86 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#ifndef _RUSH_ERRORS_H_INCLUDED_
+#define _RUSH_ERRORS_H_INCLUDED_
+
+
+/*
+ * The one list of results a client can see.  It makes the enum, the table
+ * the engine replies from, the per-code counters, docs/errors.md and the
+ * "code" schema of docs/openapi.json.  Codes are never reused or renumbered.
+ *
+ *   1..999 common, 1xxxx user, 2xxxx product, 3xxxx order, 4xxxx payment,
+ *   5xxxx cart and coupon, 6xxxx seckill and queue, 7xxxx upload,
+ *   8xxxx lottery and comment, 9xxxx check-in, tasks, points, wallet
+ *
+ * A business refusal answers HTTP 200 with its code; transport outcomes
+ * answer their real status.  Both carry the envelope.
+ *
+ *    name                code   http  message
+ */
+
+#define RUSH_ERRORS(E)                                                        \
+    E(INTERNAL,              1,  500, "internal error")                       \
+    E(BAD_REQUEST,           2,  400, "malformed request")                    \
+    E(BUSY,                  3,  503, "service is busy, try again")           \
+    E(NOT_FOUND,             4,  404, "not found")                            \
+    E(METHOD,                5,  405, "method not allowed")                   \
+    E(UNAUTHORIZED,          6,  401, "log in first")                         \
+    E(FORBIDDEN,             7,  403, "not allowed")                          \
+    E(TOO_LARGE,             8,  413, "request is too large")                 \
+    E(MEDIA_TYPE,            9,  415, "content type must be application/json")\
+    E(LIMITED,              10,  429, "too many requests, slow down")         \
+    E(UNKNOWN,              11,  202, "outcome is not known yet, ask again")  \
+    E(CLOSED,               12,  503, "selling is closed, try again")         \
+    E(CONFLICT,             13,  409, "changed by somebody else, read again") \
+    E(KEY_REUSED,           14,  422, "idempotency key was used otherwise")   \
+                                                                              \
+    E(USER_EXISTS,       10001,  200, "account exists already")               \
+    E(LOGIN_FAILED,      10002,  200, "wrong account or password")            \
+    E(USER_LOCKED,       10003,  200, "too many failures, try again later")   \
+    E(WRONG_PASSWORD,    10004,  200, "wrong password")                       \
+    E(WEAK_PASSWORD,     10005,  200, "password is too easy to guess")        \
+    E(USER_BANNED,       10006,  200, "account is closed")                    \
+    E(REFRESH_INVALID,   10007,  401, "refresh token is not valid")           \
+                                                                              \
+    E(PRODUCT_IN_USE,    20001,  200, "product is in a running activity")     \
+    E(PRODUCT_STOCK,     20002,  200, "not enough stock")                     \
+                                                                              \
+    E(ORDER_STATE,       30001,  200, "order cannot do this in its state")    \
+    E(ORDER_PROCESSING,  30002,  409, "order is being written, try again")    \
+                                                                              \
+    E(NOT_STARTED,       60001,  200, "not started yet")                      \
+    E(SOLD_OUT,          60002,  200, "sold out")                             \
+    E(ENDED,             60003,  200, "the sale has ended")                   \
+    E(BUY_LIMIT,         60004,  200, "limit per buyer reached")              \
+    E(PAUSED,            60005,  200, "the sale is paused")                   \
+    E(QUANTITY,          60006,  200, "quantity is not allowed")              \
+    E(CROWDED,           60007,  429, "too many buyers at once, try again")   \
+    E(RELEASED,          60008,  200, "the order of this request was given back") \
+    E(DENIED,            60009,  200, "this request was refused for good")    \
+    E(ACTIVITY_STATE,    60010,  200, "activity cannot do this in its state") \
+    E(NO_ACTIVITY,       60011,  200, "no sale is running for this product")
+
+
+enum {
+#define RUSH_ERROR_ENUM(name, code, http, text)  RUSH_##name = code,
+    RUSH_ERRORS(RUSH_ERROR_ENUM)
+#undef RUSH_ERROR_ENUM
+};
+
+
+/* position of a code in the list above: the index of tables and counters */
+
+enum {
+#define RUSH_ERROR_INDEX(name, code, http, text)  RUSH_I_##name,
+    RUSH_ERRORS(RUSH_ERROR_INDEX)
+#undef RUSH_ERROR_INDEX
+    RUSH_ERROR_COUNT
+};
+
+
+#endif /* _RUSH_ERRORS_H_INCLUDED_ */

@@ -1,0 +1,200 @@
+package RushTest::Data;
+
+# Copyright (C) Rush
+#
+# Tokens, rows and what the tests look at.
+
+use warnings;
+use strict;
+
+use Digest::SHA qw(hmac_sha256);
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64url);
+use Time::HiRes qw(time);
+
+my $json = JSON::PP->new->canonical->allow_nonref;
+my $serial = 0;
+
+
+sub now_ms {
+    return int(time() * 1000);
+}
+
+
+# an access token as the core makes it; claims override, undef removes one.
+# kid, alg and secret stand for themselves
+
+sub token {
+    my ($self, $user, %claims) = @_;
+
+    my $kid = delete $claims{kid} // $self->{jwt_kid};
+    my $alg = delete $claims{alg} // 'HS256';
+    my $secret = delete $claims{secret} // $self->{jwt_secret};
+    my $now = int time();
+
+    my %all = (iss => 'rush', aud => 'rush', sub => "$user", sid => "$user",
+               ver => 1, role => 'user', iat => $now, exp => $now + 3600,
+               jti => 'test' . ++$serial, %claims);
+
+    delete @all{grep { !defined $all{$_} } keys %all};
+
+    my $head = { alg => $alg, kid => $kid, typ => 'at+jwt' };
+    my $text = join '.', map { encode_base64url($json->encode($_), '') }
+        $head, \%all;
+
+    return "$text." . encode_base64url(hmac_sha256($text, $secret), '');
+}
+
+
+sub admin_token {
+    my ($self, %claims) = @_;
+    return $self->{admin_token} if $self->{admin_token} && !%claims;
+    my $token = $self->token($claims{sub} // 1, role => 'admin', %claims);
+    $self->{admin_token} = $token if !%claims;
+    return $token;
+}
+
+
+sub register {
+    my ($self, $name, $password, %o) = @_;
+    return $self->post('/api/v1/user/register',
+        { username => $name, password => $password, %{$o{fields} || {}} },
+        %o);
+}
+
+
+sub login {
+    my ($self, $name, $password, %o) = @_;
+    return $self->post('/api/v1/user/login',
+        { username => $name, password => $password }, %o);
+}
+
+
+# --- rows ---
+
+sub sql {
+    my ($self, $text, @bind) = @_;
+    return @{$self->db()->selectall_arrayref($text, { Slice => {} }, @bind)};
+}
+
+
+sub value {
+    my ($self, $text, @bind) = @_;
+    return ($self->db()->selectrow_array($text, undef, @bind))[0];
+}
+
+
+sub do {
+    my ($self, $text, @bind) = @_;
+    return $self->db()->do($text, undef, @bind);
+}
+
+
+sub insert {
+    my ($self, $table, %row) = @_;
+
+    my @names = sort keys %row;
+
+    $self->do("INSERT INTO $table (" . join(', ', @names) . ') VALUES ('
+              . join(', ', ('?') x @names) . ')', @row{@names});
+
+    return $row{id} // $self->db()->last_insert_id(undef, undef, $table, 'id');
+}
+
+
+sub product {
+    my ($self, %o) = @_;
+
+    my $now = now_ms();
+
+    return $self->insert('product', title => 'Product ' . ++$serial,
+                         price => 1000, stock => 1000, created_ms => $now,
+                         updated_ms => $now, %o);
+}
+
+
+# rows for an activity that is on sale when this returns.  start and stop are
+# in ms and relative to now; "from" and "to" absolute; wait => 0 does not wait
+
+sub activity {
+    my ($self, %o) = @_;
+
+    my $now = now_ms();
+    my $price = $o{price} // 100;
+    my $status = $o{status} // 1;
+    my $warm = $o{warm} // 1;
+
+    my $id = $self->insert('seckill_activity',
+        product_id => $o{product} // $self->product(price => $price * 2),
+        title => $o{title} // 'Sale ' . ++$serial,
+        price => $price, price_ver => 1,
+        start_ms => $o{from} // $now + ($o{start} // -1000),
+        stop_ms => $o{to} // $now + ($o{stop} // 3600_000),
+        total => $o{stock} // 10,
+        limit_per_user => $o{limit} // 1,
+        pay_seconds => $o{pay_seconds} // 1800,
+        status => $status, warm => 0, rev => 1,
+        created_ms => $now, updated_ms => $now,
+        (defined $o{id} ? (id => $o{id}) : ()));
+
+    $self->insert('seckill_price', activity_id => $id, price_ver => 1,
+                  price => $price);
+
+    # only now may the controller see it
+    $self->do('UPDATE seckill_activity SET warm = ? WHERE id = ?', $warm, $id)
+        if $warm;
+
+    $self->wait_loaded($id) if $warm && $status == 1 && ($o{wait} // 1);
+
+    return $id;
+}
+
+
+# in Redis, and visible on every node
+
+sub wait_loaded {
+    my ($self, $id) = @_;
+
+    if ($self->{daemon}{consumer}) {
+        $self->wait_for(sub { exists $self->meta($id)->{epoch} }, 15,
+                        "activity $id in Redis")
+            or die "activity $id was not loaded\n";
+    }
+
+    foreach my $node (grep { $self->{daemon}{$_}{nginx}
+                             && $self->running($_) } keys %{$self->{daemon}})
+    {
+        my $r;
+
+        $self->wait_for(sub {
+            $r = $self->get("/api/v1/seckill/activities/$id/stock",
+                            node => $node, record => 0);
+            return ($r->{code} // -1) == 0;
+        }, 15, "activity $id on $node")
+            or die "activity $id is not served: $r->{body}\n";
+    }
+}
+
+
+sub meta {
+    my ($self, $id) = @_;
+    return { $self->redis()->hgetall("{a:$id}m") };
+}
+
+
+sub buy {
+    my ($self, $id, $user, %o) = @_;
+    return $self->post("/api/v1/seckill/activities/$id/buy",
+                       { quantity => delete $o{quantity} // 1 },
+                       user => $user, %o);
+}
+
+
+sub live_orders {
+    my ($self, $id) = @_;
+    return $self->value('SELECT COUNT(*) FROM orders WHERE activity_id = ? '
+                        . 'AND stock_state IN (0, 1, 4)', $id);
+}
+
+
+1;
