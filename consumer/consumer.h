@@ -239,6 +239,9 @@ int rush_reply_ok(const redisReply *reply, const char *what);
 /* an integer, or a string of digits; dflt for all else (also NULL) */
 int64_t rush_reply_int(const redisReply *reply, int64_t dflt);
 
+/* of "name", value pairs (XINFO): a string or integer, NULL: not there */
+const redisReply *rush_reply_find(const redisReply *list, const char *name);
+
 /* "ms-seq" ids: <0, 0, >0; bad ids are 0-0 */
 int rush_id_cmp(const char *a, size_t alen, const char *b, size_t blen);
 

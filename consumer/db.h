@@ -2,7 +2,7 @@
 /*
  * Copyright (C) Rush
  *
- * Inside of db.c and db_rows.c, and the batch insert of store.c.
+ * Inside of db.c, db_insert.c and db_rows.c, and the insert of store.c.
  */
 
 
@@ -60,6 +60,11 @@ typedef struct {
 int rush_db_insert(rush_db_t *db, const rush_stmt_t *stmt,
     const rush_column_t *cols, size_t from, size_t n);
 
+
+/* the statement with "rows" tuples (0: with arrays), from the cache or new;
+ * NULL and *rc */
+MYSQL_STMT *rush_db_prepare(rush_db_t *db, const rush_stmt_t *stmt,
+    size_t rows, int *rc);
 
 /* takes the fault of the connection (st NULL) or of the statement */
 int rush_db_fault(rush_db_t *db, MYSQL_STMT *st, const char *what);

@@ -143,8 +143,6 @@ rush_db_fetch(rush_db_t *db, MYSQL_STMT *st, const char *what,
     if (mysql_stmt_store_result(st) != 0) {
         rc = rush_db_fault(db, st, what);
         mysql_free_result(meta);
-
-        /* the statement may be gone with its connection */
         return rc;
     }
 
@@ -163,7 +161,12 @@ rush_db_fetch(rush_db_t *db, MYSQL_STMT *st, const char *what,
     }
 
     mysql_free_result(meta);
-    (void) mysql_stmt_free_result(st);
+
+    /* a fault may have closed the connection and freed the statement */
+
+    if (db->my != NULL) {
+        (void) mysql_stmt_free_result(st);
+    }
 
     return rc;
 }

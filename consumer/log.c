@@ -74,7 +74,9 @@ rush_log_reopen(void)
         return;
     }
 
-    if (dup3(fd, rush_log_fd, O_CLOEXEC) == -1) {
+    if (dup2(fd, rush_log_fd) == -1
+        || fcntl(rush_log_fd, F_SETFD, FD_CLOEXEC) == -1)
+    {
         rush_log(RUSH_LOG_ERROR, "log file \"%s\" cannot be replaced",
                  rush_log_file);
     }

@@ -175,3 +175,29 @@ rush_id_parse(const char *p, size_t len, uint64_t *ms, uint64_t *seq)
         *v = *v * 10 + (uint64_t) (p[i] - '0');
     }
 }
+
+
+const redisReply *
+rush_reply_find(const redisReply *list, const char *name)
+{
+    size_t             i;
+    const redisReply  *key, *value;
+
+    if (list == NULL || list->type != REDIS_REPLY_ARRAY) {
+        return NULL;
+    }
+
+    for (i = 0; i + 1 < list->elements; i += 2) {
+        key = list->element[i];
+        value = list->element[i + 1];
+
+        if (key->type == REDIS_REPLY_STRING && strcmp(key->str, name) == 0
+            && (value->type == REDIS_REPLY_STRING
+                || value->type == REDIS_REPLY_INTEGER))
+        {
+            return value;
+        }
+    }
+
+    return NULL;
+}

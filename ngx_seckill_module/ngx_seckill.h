@@ -43,6 +43,147 @@
 #define NGX_SECKILL_STATES        5
 
 
+/* --- activity slots (ngx_seckill_slot.c) --- */
+
+#define NGX_SECKILL_TTL        1000     /* ms a sold-out mark lives at most */
+#define NGX_SECKILL_WINDOW     100      /* ms of one admission budget */
+#define NGX_SECKILL_JSON       4096     /* bytes of the rendered part */
+
+/*
+ * One activity.  The words of the first line are hot: each is read and
+ * changed alone.  The definition changes rarely; words of it are read alone
+ * too, the JSON under a sequence counter (odd while it is written).  A wrong
+ * mixture can only refuse wrongly for one refresh, never grant.
+ */
+
+typedef struct {
+    ngx_atomic_t           id;          /* 0: free */
+    ngx_atomic_t           epoch;       /* 0: not loaded into Redis */
+    ngx_atomic_t           remain;      /* hint, units */
+    ngx_atomic_t           rver;        /* of that hint */
+    ngx_atomic_t           soldout;     /* ms: refuse until then */
+    ngx_atomic_t           window;      /* number of the budget window */
+    ngx_atomic_t           used;        /* admitted in it */
+    ngx_atomic_t           probe;       /* ms of the last probe */
+
+    ngx_atomic_t           start;       /* ms */
+    ngx_atomic_t           stop;        /* ms */
+    ngx_atomic_t           status;      /* NGX_SECKILL_ONLINE, ... */
+    ngx_atomic_t           limit;       /* units a buyer may hold */
+    ngx_atomic_t           total;
+    ngx_atomic_t           product;
+    ngx_atomic_t           rev;
+    ngx_atomic_t           seen;        /* refresh that saw it last */
+
+    ngx_atomic_t           seq;
+    ngx_atomic_t           json_len;
+    ngx_atomic_t           spare[14];
+    u_char                 json[NGX_SECKILL_JSON];  /* members, no braces */
+} ngx_seckill_slot_t;
+
+
+typedef struct {
+    ngx_atomic_t           catalog;     /* lease: reads MySQL */
+    ngx_atomic_t           stock;       /* lease: reads Redis */
+    ngx_atomic_t           round;       /* of the catalog */
+    ngx_atomic_t           catalog_ms;  /* when MySQL answered last */
+    ngx_atomic_t           stock_ms;    /* when Redis answered last */
+    ngx_atomic_t           gate;        /* 1: buy.lua is loaded */
+    ngx_atomic_t           beat_ms;     /* last sign of life of a consumer */
+    ngx_atomic_t           capacity;    /* slots */
+    ngx_atomic_t           full;        /* activities that found no slot */
+    ngx_atomic_t           spare[7];
+    ngx_seckill_slot_t     slots[1];
+} ngx_seckill_shm_t;
+
+
+typedef struct {
+    size_t                 zone;        /* bytes */
+    ngx_uint_t             nodes;       /* nginx nodes on one Redis */
+    ngx_uint_t             admit_min;   /* least budget of a window */
+    ngx_msec_t             skew;        /* tolerated between clocks */
+    ngx_msec_t             deadline;    /* of a buy, ms */
+} ngx_seckill_main_conf_t;
+
+
+extern ngx_seckill_main_conf_t  *ngx_seckill_conf;     /* of this process */
+extern ngx_seckill_shm_t        *ngx_seckill_shm;
+
+ngx_int_t ngx_seckill_zone(ngx_conf_t *cf, size_t size);
+void ngx_seckill_slot_init(void);       /* finds the zone in this process */
+ngx_seckill_slot_t *ngx_seckill_find_slot(int64_t id);
+
+/* for the refresh: a slot for an activity, NULL when the zone is full */
+ngx_seckill_slot_t *ngx_seckill_take_slot(int64_t id);
+void ngx_seckill_publish(ngx_seckill_slot_t *slot, u_char *json, size_t len);
+
+/* copies the JSON to dst (NGX_SECKILL_JSON bytes), returns its length; 0: it
+ * is being written */
+size_t ngx_seckill_read_json(ngx_seckill_slot_t *slot, u_char *dst);
+
+/* slots in use, by start; rebuilt once a refresh; borrowed until then */
+ngx_seckill_slot_t **ngx_seckill_sorted(ngx_uint_t *n);
+
+/* NGX_OK: ask Redis; else the refusal to answer */
+ngx_int_t ngx_seckill_admit(ngx_seckill_slot_t *slot, int64_t now,
+    ngx_uint_t retry);
+
+/* what a reply of buy.lua or a refresh tells */
+void ngx_seckill_learn(ngx_seckill_slot_t *slot, int64_t epoch,
+    int64_t remain, int64_t rver, int64_t now);
+
+ngx_uint_t ngx_seckill_state(ngx_seckill_slot_t *slot, int64_t now);
+extern const char  *ngx_seckill_state_names[NGX_SECKILL_STATES];
+
+/* ms of the event loop's clock */
+#define ngx_seckill_now()                                                     \
+    ((int64_t) ngx_time() * 1000 + (int64_t) ngx_timeofday()->msec)
+
+
+/* --- refresh (ngx_seckill_refresh.c) --- */
+
+ngx_int_t ngx_seckill_refresh_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_seckill_ready(rush_buf_t *b);
+void ngx_seckill_metrics(rush_buf_t *b);
+
+
+/* --- batches of buyers (ngx_seckill_batch.c) --- */
+
+typedef struct {
+    ngx_rush_op_t          op;          /* op.q NULL: the client has left */
+    int64_t                order_id;
+    int64_t                activity;
+    u_char                 user[20];
+    u_char                 qty[12];
+    u_char                 order_no[RUSH_ORDER_NO_LEN];
+    u_char                 req[RUSH_REQ_MAX];
+    uint8_t                user_len;
+    uint8_t                qty_len;
+    uint8_t                order_no_len;
+    uint8_t                req_len;
+    unsigned               keyed:1;     /* the client made the id: a refusal
+                                           must be kept */
+    unsigned               again:1;     /* was sent with an old epoch once */
+} ngx_seckill_buyer_t;
+
+ngx_int_t ngx_seckill_batch_init(ngx_cycle_t *cycle);
+
+/* a place in the open batch of the slot; NULL: no memory */
+ngx_seckill_buyer_t *ngx_seckill_batch_add(ngx_seckill_slot_t *slot);
+
+/* the batch's answer for one buyer (ngx_seckill_buy.c): code of buy.lua or
+ * a class of outcome, then the request goes on */
+void ngx_seckill_buy_finish(ngx_seckill_buyer_t *buyer, ngx_int_t code,
+    rush_str_t *order_no, rush_outcome_e outcome);
+
+extern u_char  ngx_seckill_sha[RUSH_LUA_COUNT][40];
+
+
+/* --- paging --- */
+
+#define NGX_SECKILL_PAGE_SIZE  20       /* when the client does not say */
+
+
 /* --- input of the routes, filled by the core from ngx_seckill_api.h --- */
 
 typedef struct {
@@ -62,19 +203,6 @@ typedef struct {
 
 typedef ngx_seckill_activity_detail_t  ngx_seckill_activity_stock_t;
 
-typedef struct {
-    int64_t             id;
-    int64_t             quantity;
-    int64_t             retry;
-    ngx_str_t           idempotency_key;
-} ngx_seckill_buy_t;
-
-typedef struct {
-    int64_t             product_id;
-    int64_t             quantity;
-    int64_t             retry;
-    ngx_str_t           idempotency_key;
-} ngx_seckill_buy_product_t;
 
 typedef struct {
     int64_t             product_id;
@@ -214,134 +342,21 @@ typedef struct {
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_admin_order_detail_t;
 
-
-/* --- activity slots (ngx_seckill_slot.c) --- */
-
-#define NGX_SECKILL_TTL        500      /* ms a sold-out mark lives */
-#define NGX_SECKILL_WINDOW     100      /* ms of one admission budget */
-#define NGX_SECKILL_JSON       4096     /* bytes of the rendered part */
-
-/*
- * One activity.  The words of the first line are hot: each is read and
- * changed alone.  The definition changes rarely; words of it are read alone
- * too, the JSON under a sequence counter (odd while it is written).  A wrong
- * mixture can only refuse wrongly for one refresh, never grant.
- */
-
 typedef struct {
-    ngx_atomic_t           id;          /* 0: free */
-    ngx_atomic_t           epoch;       /* 0: not loaded into Redis */
-    ngx_atomic_t           remain;      /* hint, units */
-    ngx_atomic_t           rver;        /* of that hint */
-    ngx_atomic_t           soldout;     /* ms: refuse until then */
-    ngx_atomic_t           window;      /* number of the budget window */
-    ngx_atomic_t           used;        /* admitted in it */
-    ngx_atomic_t           probe;       /* ms of the last probe */
+    int64_t             id;             /* one of the two is given */
+    int64_t             product_id;
+    int64_t             quantity;
+    int64_t             retry;
+    ngx_str_t           idempotency_key;
 
-    ngx_atomic_t           start;       /* ms */
-    ngx_atomic_t           stop;        /* ms */
-    ngx_atomic_t           status;      /* NGX_SECKILL_ONLINE, ... */
-    ngx_atomic_t           limit;       /* units a buyer may hold */
-    ngx_atomic_t           total;
-    ngx_atomic_t           product;
-    ngx_atomic_t           rev;
-    ngx_atomic_t           seen;        /* refresh that saw it last */
+    ngx_seckill_slot_t *slot;           /* found on the way */
+    ngx_str_t           req;            /* id of this request */
+    ngx_uint_t          replayed;
+    u_char              order_no[RUSH_ORDER_NO_LEN];
+    size_t              order_no_len;
+} ngx_seckill_buy_t;
 
-    ngx_atomic_t           seq;
-    ngx_atomic_t           json_len;
-    ngx_atomic_t           spare[14];
-    u_char                 json[NGX_SECKILL_JSON];  /* members, no braces */
-} ngx_seckill_slot_t;
-
-
-typedef struct {
-    ngx_atomic_t           lease;       /* of the refresh */
-    ngx_atomic_t           round;       /* refreshes so far */
-    ngx_atomic_t           catalog_ms;  /* when MySQL answered last */
-    ngx_atomic_t           stock_ms;    /* when Redis answered last */
-    ngx_atomic_t           gate;        /* 1: buy.lua is loaded */
-    ngx_atomic_t           beat_ms;     /* last sign of life of a consumer */
-    ngx_atomic_t           capacity;    /* slots */
-    ngx_atomic_t           full;        /* activities that found no slot */
-    ngx_atomic_t           spare[8];
-    ngx_seckill_slot_t     slots[1];
-} ngx_seckill_shm_t;
-
-
-typedef struct {
-    size_t                 zone;        /* bytes */
-    ngx_uint_t             nodes;       /* nginx nodes on one Redis */
-    ngx_uint_t             admit_min;   /* least budget of a window */
-    ngx_msec_t             skew;        /* tolerated between clocks */
-    ngx_msec_t             deadline;    /* of a buy, ms */
-} ngx_seckill_main_conf_t;
-
-
-extern ngx_seckill_main_conf_t  *ngx_seckill_conf;     /* of this process */
-extern ngx_seckill_shm_t        *ngx_seckill_shm;
-
-ngx_int_t ngx_seckill_zone(ngx_conf_t *cf, size_t size);
-ngx_seckill_slot_t *ngx_seckill_find_slot(int64_t id);
-
-/* NGX_OK: ask Redis; else the refusal to answer */
-ngx_int_t ngx_seckill_admit(ngx_seckill_slot_t *slot, int64_t now,
-    ngx_uint_t retry);
-
-/* what a reply of buy.lua or a refresh tells */
-void ngx_seckill_learn(ngx_seckill_slot_t *slot, int64_t epoch,
-    int64_t remain, int64_t rver, int64_t now);
-
-ngx_uint_t ngx_seckill_state(ngx_seckill_slot_t *slot, int64_t now);
-extern const char  *ngx_seckill_state_names[NGX_SECKILL_STATES];
-
-/* ms of the event loop's clock */
-#define ngx_seckill_now()                                                     \
-    ((int64_t) ngx_time() * 1000 + (int64_t) ngx_timeofday()->msec)
-
-
-/* --- refresh (ngx_seckill_refresh.c) --- */
-
-ngx_int_t ngx_seckill_refresh_init(ngx_cycle_t *cycle);
-ngx_int_t ngx_seckill_ready(rush_buf_t *b);
-void ngx_seckill_metrics(rush_buf_t *b);
-
-
-/* --- batches of buyers (ngx_seckill_batch.c) --- */
-
-typedef struct {
-    ngx_rush_op_t          op;          /* op.q NULL: the client has left */
-    int64_t                order_id;
-    int64_t                activity;
-    u_char                 user[20];
-    u_char                 qty[12];
-    u_char                 order_no[RUSH_ORDER_NO_LEN];
-    u_char                 req[RUSH_REQ_MAX];
-    uint8_t                user_len;
-    uint8_t                qty_len;
-    uint8_t                order_no_len;
-    uint8_t                req_len;
-    unsigned               keyed:1;     /* the client made the id: a refusal
-                                           must be kept */
-    unsigned               again:1;     /* was sent with an old epoch once */
-} ngx_seckill_buyer_t;
-
-ngx_int_t ngx_seckill_batch_init(ngx_cycle_t *cycle);
-
-/* a place in the open batch of the slot; NULL: no memory */
-ngx_seckill_buyer_t *ngx_seckill_batch_add(ngx_seckill_slot_t *slot);
-
-/* the batch's answer for one buyer (ngx_seckill_buy.c): code of buy.lua or
- * a class of outcome, then the request goes on */
-void ngx_seckill_buy_finish(ngx_seckill_buyer_t *buyer, ngx_int_t code,
-    rush_str_t *order_no, rush_outcome_e outcome);
-
-extern u_char  ngx_seckill_sha[RUSH_LUA_COUNT][40];
-
-
-/* --- answers (ngx_seckill_order.c) --- */
-
-#define NGX_SECKILL_PAGE       1
-#define NGX_SECKILL_PAGE_SIZE  20
+typedef ngx_seckill_buy_t             ngx_seckill_buy_product_t;
 
 
 /* --- steps of all routes --- */

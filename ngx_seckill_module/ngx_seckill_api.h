@@ -156,22 +156,22 @@
       "Any order")
 
 
-#define NGX_SECKILL_FIELDS_seckill_list(F)                                    \
+#define NGX_SECKILL_FIELDS_activity_list(F)                                    \
     F(activity_list, state, KEY, QUERY, 0, 1, 16,                              \
       "upcoming, running or ended")                                           \
     F(activity_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")            \
     F(activity_list, page_size, INT, QUERY, 0, 1, 100,                         \
       "rows of a page, default 20")
 
-#define NGX_SECKILL_FIELDS_seckill_detail(F)                                  \
+#define NGX_SECKILL_FIELDS_activity_detail(F)                                  \
     F(activity_detail, id, ID, PATH, 1, 1, INT64_MAX, "activity")
 
-#define NGX_SECKILL_FIELDS_seckill_status(F)                                  \
+#define NGX_SECKILL_FIELDS_activity_status(F)                                  \
     F(activity_status, id, ID, PATH, 1, 1, INT64_MAX, "activity")              \
     F(activity_status, mine, BOOL, QUERY, 0, 0, 1,                             \
       "tell what the caller holds")
 
-#define NGX_SECKILL_FIELDS_seckill_stock(F)                                   \
+#define NGX_SECKILL_FIELDS_activity_stock(F)                                   \
     F(activity_stock, id, ID, PATH, 1, 1, INT64_MAX, "activity")
 
 #define NGX_SECKILL_FIELDS_buy(F)                                             \
@@ -348,12 +348,12 @@
     F(admin_order_detail, id, KEY, PATH, 1, 1, 40, "order number")
 
 
-#define NGX_SECKILL_ERRORS_seckill_list(E)
-#define NGX_SECKILL_ERRORS_seckill_detail(E)                                  \
+#define NGX_SECKILL_ERRORS_activity_list(E)
+#define NGX_SECKILL_ERRORS_activity_detail(E)                                  \
     E(NOT_FOUND)
-#define NGX_SECKILL_ERRORS_seckill_status(E)                                  \
+#define NGX_SECKILL_ERRORS_activity_status(E)                                  \
     E(NOT_FOUND)
-#define NGX_SECKILL_ERRORS_seckill_stock(E)                                   \
+#define NGX_SECKILL_ERRORS_activity_stock(E)                                   \
     E(NOT_FOUND)
 #define NGX_SECKILL_ERRORS_buy(E)                                             \
     E(NOT_FOUND) E(NOT_STARTED) E(SOLD_OUT) E(ENDED) E(BUY_LIMIT)             \

@@ -4,15 +4,18 @@
  */
 
 
-#include "ngx_user.h"
+#include "ngx_user_module.h"
 #include "ngx_user_api.h"
 
 
 static ngx_int_t ngx_http_user_preconfiguration(ngx_conf_t *cf);
+static void *ngx_http_user_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_user_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data);
+
+static ngx_int_t ngx_http_user_init_process(ngx_cycle_t *cycle);
 
 
 #define NGX_USER_FIELD(route, member, type, place, req, lo, hi, text)         \
@@ -89,7 +92,7 @@ static ngx_http_module_t  ngx_http_user_module_ctx = {
     ngx_http_user_preconfiguration,        /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_user_create_main_conf,        /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -107,7 +110,7 @@ ngx_module_t  ngx_http_user_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_user_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -123,6 +126,13 @@ ngx_http_user_preconfiguration(ngx_conf_t *cf)
                                ngx_user_routes,
                                sizeof(ngx_user_routes)
                                / sizeof(ngx_rush_route_t));
+}
+
+
+static void *
+ngx_http_user_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_user_main_conf_t));
 }
 
 
@@ -147,8 +157,10 @@ ngx_http_user_create_loc_conf(ngx_conf_t *cf)
 static char *
 ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_user_loc_conf_t  *prev = parent;
-    ngx_user_loc_conf_t  *conf = child;
+    ngx_user_loc_conf_t   *prev = parent;
+    ngx_user_loc_conf_t   *conf = child;
+
+    ngx_user_main_conf_t  *umcf;
 
     ngx_conf_merge_value(conf->bcrypt_cost, prev->bcrypt_cost, 10);
     ngx_conf_merge_sec_value(conf->access_ttl, prev->access_ttl, 2 * 3600);
@@ -162,6 +174,9 @@ ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            conf->access_ttl, conf->refresh_ttl);
         return NGX_CONF_ERROR;
     }
+
+    umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_user_module);
+    umcf->access_ttl = ngx_max(umcf->access_ttl, conf->access_ttl);
 
     return NGX_CONF_OK;
 }
@@ -181,4 +196,20 @@ ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_user_init_process(ngx_cycle_t *cycle)
+{
+    ngx_user_main_conf_t  *umcf;
+
+    umcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_user_module);
+
+    if (umcf && umcf->access_ttl) {
+        /* a revoked token must be remembered until it expires */
+        ngx_rush_revoke_ttl(umcf->access_ttl);
+    }
+
+    return NGX_OK;
 }

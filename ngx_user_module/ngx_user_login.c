@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_user.h"
+#include "ngx_user_module.h"
 
 
 static ngx_int_t ngx_user_find(ngx_rush_req_t *q);

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_user.h"
+#include "ngx_user_module.h"
 
 
 #define NGX_USER_CHANGES  8             /* fields of the route */

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_user.h"
+#include "ngx_user_module.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>

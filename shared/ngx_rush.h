@@ -153,6 +153,9 @@ ngx_int_t ngx_rush_add_routes(ngx_conf_t *cf, ngx_uint_t abi,
  * the module's ngx_rush_route_t table given to ngx_rush_add_routes() */
 char *ngx_rush_api_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* in postconfiguration: does any location serve this table? */
+ngx_uint_t ngx_rush_api_used(ngx_conf_t *cf, ngx_rush_route_t *routes);
+
 
 void ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc);
 

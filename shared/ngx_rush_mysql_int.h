@@ -119,30 +119,47 @@ struct ngx_rush_mysql_s {               /* one a worker, in cycle->pool */
 
     time_t                    logged;   /* when, */
     ngx_uint_t                logged_errno; /* and what */
+    const rush_stmt_t        *logged_stmt;
 };
 
 
 extern ngx_rush_mysql_t  *ngx_rush_mysql;
 
 
-/* ngx_rush_mysql.c: what connections tell the pool */
+/* ngx_rush_mysql.c */
 
 void ngx_rush_mysql_wake(void);
-void ngx_rush_mysql_connected(ngx_rush_mysql_conn_t *conn);
+ngx_uint_t ngx_rush_mysql_count(ngx_rush_mysql_state_e from,
+    ngx_rush_mysql_state_e to);
+void ngx_rush_mysql_connected(void);
 void ngx_rush_mysql_refused(ngx_uint_t err, const char *text);
+void ngx_rush_mysql_log(ngx_uint_t level, const rush_stmt_t *stmt,
+    ngx_uint_t err, const char *sqlstate, const char *text);
+
+/* ngx_rush_mysql_op.c */
+
+ngx_rush_mysql_op_t *ngx_rush_mysql_next(void);
 void ngx_rush_mysql_requeue(ngx_rush_mysql_op_t *op);
 void ngx_rush_mysql_finish(ngx_rush_mysql_op_t *op, ngx_rush_rows_t *rows,
     ngx_int_t rc);
-void ngx_rush_mysql_log(ngx_uint_t level, const rush_stmt_t *stmt,
-    ngx_uint_t err, const char *sqlstate, const char *text);
+void ngx_rush_mysql_free(ngx_rush_mysql_op_t *op);
 
 /* ngx_rush_mysql_conn.c */
 
 void ngx_rush_mysql_connect(ngx_rush_mysql_conn_t *conn);
-void ngx_rush_mysql_start(ngx_rush_mysql_conn_t *conn,
-    ngx_rush_mysql_op_t *op);
+void ngx_rush_mysql_run(ngx_rush_mysql_conn_t *conn);
+void ngx_rush_mysql_idle(ngx_rush_mysql_conn_t *conn);
 ngx_uint_t ngx_rush_mysql_alive(ngx_rush_mysql_conn_t *conn);
 void ngx_rush_mysql_close(ngx_rush_mysql_conn_t *conn);
+
+/* ngx_rush_mysql_stmt.c */
+
+void ngx_rush_mysql_start(ngx_rush_mysql_conn_t *conn,
+    ngx_rush_mysql_op_t *op);
+ngx_int_t ngx_rush_mysql_step(ngx_rush_mysql_conn_t *conn);
+ngx_int_t ngx_rush_mysql_lost(ngx_rush_mysql_conn_t *conn, ngx_uint_t err,
+    const char *text);
+void ngx_rush_mysql_forget(ngx_rush_mysql_conn_t *conn);
 
 /* ngx_rush_mysql_rows.c */
 

@@ -289,23 +289,19 @@ ngx_rush_cell_int(ngx_rush_rows_t *rows, ngx_uint_t row, ngx_uint_t col)
 
     cell = ngx_rush_cell(rows, row, col);
 
+    if (cell->len == 0) {
+        return 0;
+    }
+
     p = cell->data;
     last = p + cell->len;
 
     minus = (cell->len > 1 && *p == '-');
-    p += minus;
-
-    if (p == last) {
-        return 0;
-    }
-
     limit = (uint64_t) INT64_MAX + minus;
 
-    for (value = 0; p < last; p++) {
+    for (p += minus, value = 0; p < last; p++) {
 
-        if (*p < '0' || *p > '9'
-            || value > (limit - (*p - '0')) / 10)
-        {
+        if (*p < '0' || *p > '9' || value > (limit - (*p - '0')) / 10) {
             return 0;
         }
 

@@ -43,6 +43,8 @@ static void ngx_rush_lane_watch(ngx_rush_lane_t *lane, ngx_msec_t timeout);
 static void ngx_rush_lane_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_rush_lane_give_up(ngx_rush_lane_t *lane);
 static ngx_uint_t ngx_rush_lane_withdraw(ngx_rush_lane_t *lane);
+static rush_outcome_e ngx_rush_lane_error(ngx_rush_lane_t *lane,
+    redisReply *reply);
 static void ngx_rush_redis_refuse(ngx_rush_cmd_t *cmd, uint64_t sent);
 
 
@@ -140,7 +142,7 @@ ngx_rush_redis_send(ngx_uint_t lane_n, ngx_uint_t n, ngx_str_t *args,
          */
 
         if (lane->state != NGX_RUSH_LANE_CONNECTING || lane->failures > 1) {
-            return NGX_BUSY;
+            goto refused;
         }
     }
 
@@ -150,12 +152,12 @@ ngx_rush_redis_send(ngx_uint_t lane_n, ngx_uint_t n, ngx_str_t *args,
         ngx_log_debug2(NGX_LOG_DEBUG_CORE, lane->log, 0,
                        "redis %V lane is full, %ui commands",
                        &lane->name, lane->total);
-        return NGX_BUSY;
+        goto refused;
     }
 
     cmd = ngx_rush_redis_cmd(lane->log);
     if (cmd == NULL) {
-        return NGX_BUSY;
+        goto refused;
     }
 
     if (timeout == 0) {
@@ -187,7 +189,15 @@ ngx_rush_redis_send(ngx_uint_t lane_n, ngx_uint_t n, ngx_str_t *args,
         ngx_post_event(&lane->flush, &ngx_posted_events);
     }
 
+    ngx_rush_count(NGX_RUSH_C_REDIS_COMMANDS, 1);
+
     return NGX_OK;
+
+refused:
+
+    ngx_rush_count(NGX_RUSH_C_REDIS_REFUSED, 1);
+
+    return NGX_BUSY;
 }
 
 
@@ -302,6 +312,8 @@ ngx_rush_lane_timer(ngx_event_t *ev)
     n = ngx_rush_lane_give_up(lane);
     n += ngx_rush_lane_withdraw(lane);
 
+    ngx_rush_count(NGX_RUSH_C_REDIS_TIMEOUTS, n);
+
     if (n && ngx_rush_lane_logs(lane, NGX_RUSH_LANE_TIMEOUT)) {
         ngx_log_error(NGX_LOG_ERR, lane->log, NGX_ETIMEDOUT,
                       "redis %V: %ui commands on the %V lane",
@@ -344,6 +356,8 @@ ngx_rush_lane_give_up(ngx_rush_lane_t *lane)
 
         handler(cmd->data, NULL, RUSH_MAYBE);
     }
+
+    ngx_rush_count(NGX_RUSH_C_REDIS_UNKNOWN, n);
 
     return n;
 }
@@ -448,21 +462,41 @@ ngx_rush_lane_answer(ngx_rush_lane_t *lane, redisReply *reply)
     outcome = RUSH_DONE;
 
     if (reply->type == REDIS_REPLY_ERROR) {
-        outcome = rush_outcome(reply->str, reply->len);
-
-        if (outcome != RUSH_GATE_SHUT
-            && ngx_rush_lane_logs(lane, NGX_RUSH_LANE_REFUSED))
-        {
-            ngx_log_error(NGX_LOG_ERR, lane->log, 0,
-                          "redis %V: error on the %V lane: %*s",
-                          &lane->conf->addr.name, &lane->name,
-                          ngx_rush_lane_quote(reply), reply->str);
-        }
+        outcome = ngx_rush_lane_error(lane, reply);
     }
 
     handler(data, reply, outcome);
 
     return NGX_OK;
+}
+
+
+static rush_outcome_e
+ngx_rush_lane_error(ngx_rush_lane_t *lane, redisReply *reply)
+{
+    rush_outcome_e  outcome;
+
+    outcome = rush_outcome(reply->str, reply->len);
+
+    if (outcome == RUSH_GATE_SHUT) {
+        ngx_rush_count(NGX_RUSH_C_REDIS_GATE_SHUT, 1);
+        return outcome;
+    }
+
+    ngx_rush_count(NGX_RUSH_C_REDIS_ERRORS, 1);
+
+    if (outcome == RUSH_MAYBE) {
+        ngx_rush_count(NGX_RUSH_C_REDIS_UNKNOWN, 1);
+    }
+
+    if (ngx_rush_lane_logs(lane, NGX_RUSH_LANE_REFUSED)) {
+        ngx_log_error(NGX_LOG_ERR, lane->log, 0,
+                      "redis %V: error on the %V lane: %*s",
+                      &lane->conf->addr.name, &lane->name,
+                      ngx_rush_lane_quote(reply), reply->str);
+    }
+
+    return outcome;
 }
 
 
@@ -504,9 +538,15 @@ ngx_rush_redis_refuse(ngx_rush_cmd_t *cmd, uint64_t sent)
 
         ngx_rush_redis_release(cmd);
 
-        if (handler) {
-            handler(data, NULL, outcome);
+        if (handler == NULL) {
+            continue;
         }
+
+        if (outcome == RUSH_MAYBE) {
+            ngx_rush_count(NGX_RUSH_C_REDIS_UNKNOWN, 1);
+        }
+
+        handler(data, NULL, outcome);
     }
 }
 

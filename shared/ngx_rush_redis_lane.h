@@ -10,6 +10,7 @@
 #define _NGX_RUSH_REDIS_LANE_H_INCLUDED_
 
 
+#include "ngx_rush_counters.h"
 #include "ngx_rush_redis.h"
 
 
@@ -90,10 +91,16 @@ typedef struct {
 
 ngx_int_t ngx_rush_lane_init(ngx_rush_lane_t *lane, ngx_pool_t *pool);
 void ngx_rush_lane_connect(ngx_rush_lane_t *lane);
+ngx_int_t ngx_rush_lane_connected(ngx_rush_lane_t *lane);
+void ngx_rush_lane_ready(ngx_rush_lane_t *lane);
 void ngx_rush_lane_down(ngx_rush_lane_t *lane, ngx_err_t err,
     const char *why);
 void ngx_rush_lane_close(ngx_rush_lane_t *lane);
 ngx_uint_t ngx_rush_lane_logs(ngx_rush_lane_t *lane, ngx_uint_t what);
+
+/* ngx_rush_redis_in.c: the replies */
+
+void ngx_rush_lane_read_handler(ngx_event_t *rev);
 size_t ngx_rush_lane_quote(redisReply *reply);
 
 /* ngx_rush_redis_out.c: the buffer; room is NGX_BUSY when it is full */

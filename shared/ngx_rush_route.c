@@ -99,6 +99,17 @@ ngx_rush_api_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+ngx_uint_t
+ngx_rush_api_used(ngx_conf_t *cf, ngx_rush_route_t *routes)
+{
+    ngx_rush_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_rush_core_module);
+
+    return (mcf->used & routes->api) != 0;
+}
+
+
 ngx_int_t
 ngx_rush_compile_routes(ngx_conf_t *cf, ngx_rush_main_conf_t *mcf)
 {

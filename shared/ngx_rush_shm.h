@@ -63,9 +63,9 @@ ngx_rush_mix(uint64_t h)
 
 
 /* a lease in shared memory: one of all workers of a node does a periodic
- * job.  NGX_OK: it is yours until now + ms (a holder that calls again renews
- * it); NGX_DECLINED: somebody has it.  A holder that dies is followed after
- * ms.  The word lies in shared memory and begins as 0 */
+ * job, once in ms.  NGX_OK: do it now, nobody else gets it until now + ms;
+ * NGX_DECLINED: it is not due (also for the one who had it last).  The word
+ * lies in shared memory and begins as 0 */
 ngx_int_t ngx_rush_lease(ngx_atomic_t *lease, ngx_msec_t ms);
 
 
@@ -114,7 +114,7 @@ void ngx_rush_revoke(u_char kind, int64_t id, int64_t version);
 /* lifetime of access tokens: how long a revocation is kept; default 900 */
 void ngx_rush_revoke_ttl(ngx_uint_t seconds);
 
-/* ms since this node last heard from the stream */
+/* ms since this node last heard from the stream; (ngx_msec_t) -1: never */
 ngx_msec_t ngx_rush_revoke_age(void);
 
 ngx_int_t ngx_rush_revoke_init(ngx_cycle_t *cycle);

@@ -44,10 +44,6 @@
 #define NGX_RUSH_CORE_LAYOUT   0x434f5201
 #define NGX_RUSH_CORE_WARN     10000        /* ms */
 
-#define NGX_RUSH_PID_BITS      22           /* Linux: pid <= 2^22 */
-#define NGX_RUSH_PID_MASK      (((uint64_t) 1 << NGX_RUSH_PID_BITS) - 1)
-
-
 typedef struct {
     uint64_t              magic;
     uint64_t              usable;
@@ -60,7 +56,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t          state;        /* see rush_id.h */
     u_char                pad[120];
-    ngx_atomic_t          warned;       /* ms */
+    ngx_atomic_t          warned;       /* lease */
     u_char                pad2[120];
 } ngx_rush_core_sh_t;
 
@@ -322,29 +318,24 @@ ngx_rush_hash(const void *data, size_t len, uint64_t seed)
 
 
 /*
- * The word is "until" in ms << 22 | pid of the holder.  ngx_current_msec is
- * a monotonic clock that all processes of a host share; each keeps a copy
- * that is as old as its turn of the event loop, so two holders at a time are
- * possible for that long.  Jobs must bear it.
+ * The word is the ms until which the job is taken.  ngx_current_msec is a
+ * monotonic clock that all processes of a host share; each keeps a copy as
+ * old as its turn of the event loop, so a job may come again that much too
+ * early.  Nobody has to give a lease back, so nobody can fail to.
  */
 
 ngx_int_t
 ngx_rush_lease(ngx_atomic_t *lease, ngx_msec_t ms)
 {
-    uint64_t  now, old, own;
+    ngx_atomic_uint_t  old;
 
-    now = ngx_current_msec;
-    own = (uint64_t) ngx_pid & NGX_RUSH_PID_MASK;
     old = *lease;
 
-    if ((old >> NGX_RUSH_PID_BITS) > now
-        && (old & NGX_RUSH_PID_MASK) != own)
-    {
+    if ((ngx_msec_int_t) (old - ngx_current_msec) > 0 && old != 0) {
         return NGX_DECLINED;
     }
 
-    if (ngx_atomic_cmp_set(lease, old, (now + ms) << NGX_RUSH_PID_BITS | own))
-    {
+    if (ngx_atomic_cmp_set(lease, old, ngx_current_msec + ms)) {
         return NGX_OK;
     }
 
@@ -415,8 +406,7 @@ ngx_rush_id_init(ngx_uint_t node)
 int64_t
 ngx_rush_id(void)
 {
-    int64_t     id;
-    ngx_uint_t  warned;
+    int64_t  id;
 
     if (ngx_rush_core_sh == NULL) {
         return 0;
@@ -431,11 +421,8 @@ ngx_rush_id(void)
 
     ngx_rush_count(NGX_RUSH_C_ID_REFUSED, 1);
 
-    warned = ngx_rush_core_sh->warned;
-
-    if ((warned == 0 || ngx_current_msec - warned > NGX_RUSH_CORE_WARN)
-        && ngx_atomic_cmp_set(&ngx_rush_core_sh->warned, warned,
-                              ngx_current_msec))
+    if (ngx_rush_lease(&ngx_rush_core_sh->warned, NGX_RUSH_CORE_WARN)
+        == NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "system clock is behind the ids made from it, "

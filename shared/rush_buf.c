@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "rush_buf.h"
-#include "rush_field.h"
+#include "rush_json.h"
 #include "rush_utf8.h"
 
 
@@ -20,6 +20,7 @@
 static unsigned char *rush_buf_room(rush_buf_t *b, size_t n);
 static void rush_json_before(rush_buf_t *b, const char *key);
 static void rush_json_quote(rush_buf_t *b, const unsigned char *p, size_t len);
+static size_t rush_json_plain(const unsigned char *p, size_t len);
 static size_t rush_json_escape(rush_buf_t *b, const unsigned char *p,
     const unsigned char *last);
 static void rush_json_number(rush_buf_t *b, int64_t v, int quoted);
@@ -297,36 +298,59 @@ rush_json_before(rush_buf_t *b, const char *key)
 static void
 rush_json_quote(rush_buf_t *b, const unsigned char *p, size_t len)
 {
-    unsigned char        *dst;
-    const unsigned char  *last, *start;
+    size_t          n;
+    unsigned char  *dst;
 
     dst = rush_buf_room(b, len + 2);    /* enough when nothing is escaped */
     if (dst == NULL) {
         return;
     }
 
-    rush_buf_add(b, "\"", 1);
+    *dst = '"';
+    b->len++;
 
-    if (len != 0) {
-        last = p + len;
-        start = p;
+    for ( ;; ) {
+        n = rush_json_plain(p, len);
+        rush_buf_add(b, p, n);
 
-        while (p < last) {
-
-            if (*p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
-                p++;
-                continue;
-            }
-
-            rush_buf_add(b, start, (size_t) (p - start));
-            p += rush_json_escape(b, p, last);
-            start = p;
+        if (n == len) {
+            break;
         }
 
-        rush_buf_add(b, start, (size_t) (p - start));
+        p += n;
+        len -= n;
+
+        n = rush_json_escape(b, p, p + len);
+        p += n;
+        len -= n;
     }
 
     rush_buf_add(b, "\"", 1);
+}
+
+
+/* how many bytes at p need no escape */
+
+static size_t
+rush_json_plain(const unsigned char *p, size_t len)
+{
+    size_t  i, n;
+
+    for (i = 0; len - i >= 8; i += 8) {
+
+        n = rush_json_plain8(p + i);
+        if (n != 8) {
+            return i + n;
+        }
+    }
+
+    while (i < len && p[i] >= 0x20 && p[i] < 0x80
+           && p[i] != '"' && p[i] != '\\')
+    {
+        i++;
+    }
+
+    return i;
 }
 
 

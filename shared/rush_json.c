@@ -18,15 +18,13 @@
 #define RUSH_JS_MORE         5          /* a comma, or the end of the level */
 #define RUSH_JS_END          6
 
-#define RUSH_ONES   0x0101010101010101ULL
-#define RUSH_HIGHS  0x8080808080808080ULL
-
 
 static rush_token_e rush_reader_fail(rush_reader_t *j, const char *error);
 static rush_token_e rush_reader_value(rush_reader_t *j);
 static rush_token_e rush_reader_open(rush_reader_t *j, unsigned array);
 static rush_token_e rush_reader_close(rush_reader_t *j);
 static rush_token_e rush_reader_key(rush_reader_t *j);
+static int rush_reader_is_known(rush_reader_t *j);
 static rush_token_e rush_reader_word(rush_reader_t *j, const char *word,
     size_t len, rush_token_e token);
 static rush_token_e rush_reader_number(rush_reader_t *j);
@@ -202,6 +200,7 @@ rush_reader_open(rush_reader_t *j, unsigned array)
     j->depth++;
     j->level[j->depth].array = array;
     j->level[j->depth].first = j->nkeys;
+    j->level[j->depth].seen = 0;
     j->state = array ? RUSH_JS_FIRST_VALUE : RUSH_JS_FIRST_KEY;
 
     return array ? RUSH_J_ARRAY : RUSH_J_OBJECT;
@@ -227,9 +226,6 @@ rush_reader_close(rush_reader_t *j)
 static rush_token_e
 rush_reader_key(rush_reader_t *j)
 {
-    unsigned     i;
-    rush_str_t  *key;
-
     if (*j->p != '"') {
         return rush_reader_fail(j, "malformed JSON");
     }
@@ -248,14 +244,8 @@ rush_reader_key(rush_reader_t *j)
 
     j->p++;
 
-    for (i = j->level[j->depth].first; i < j->nkeys; i++) {
-        key = &j->keys[i];
-
-        if (key->len == j->text.len
-            && memcmp(key->data, j->text.data, key->len) == 0)
-        {
-            return rush_reader_fail(j, "duplicate name in JSON");
-        }
+    if (rush_reader_is_known(j)) {
+        return rush_reader_fail(j, "duplicate name in JSON");
     }
 
     if (j->total == RUSH_JSON_MAX_KEYS) {
@@ -267,6 +257,41 @@ rush_reader_key(rush_reader_t *j)
     j->state = RUSH_JS_VALUE;
 
     return RUSH_J_KEY;
+}
+
+
+/*
+ * Most names of an object differ in a hash of 6 bits; the names themselves
+ * are compared only when that bit was seen before.  A quote stands before
+ * and behind the name, so an empty one can be hashed too.
+ */
+
+static int
+rush_reader_is_known(rush_reader_t *j)
+{
+    unsigned              i, n;
+    uint64_t              bit;
+    rush_str_t           *key;
+    const unsigned char  *p;
+
+    p = j->text.data;
+    n = p[0] * 3U + (p + j->text.len)[-1] * 7U + (unsigned) j->text.len;
+    bit = (uint64_t) 1 << (n & 63);
+
+    if (!(j->level[j->depth].seen & bit)) {
+        j->level[j->depth].seen |= bit;
+        return 0;
+    }
+
+    for (i = j->level[j->depth].first; i < j->nkeys; i++) {
+        key = &j->keys[i];
+
+        if (key->len == j->text.len && memcmp(key->data, p, key->len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -340,35 +365,6 @@ rush_reader_number(rush_reader_t *j)
     j->p = p;
 
     return RUSH_J_NUMBER;
-}
-
-
-/*
- * Index of the first byte of p[0..7] that needs a look: a quote, a backslash,
- * a control character or a part of a longer UTF-8 sequence; 8 if there is
- * none.  A borrow can only spoil bytes above the first true match.
- */
-
-static inline unsigned
-rush_json_plain8(const unsigned char *p)
-{
-    uint64_t  v, m, quote, slash;
-
-    memcpy(&v, p, 8);
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    v = __builtin_bswap64(v);
-#endif
-
-    quote = v ^ (RUSH_ONES * '"');
-    slash = v ^ (RUSH_ONES * '\\');
-
-    m = (v - RUSH_ONES * 0x20) & ~v;
-    m |= (quote - RUSH_ONES) & ~quote;
-    m |= (slash - RUSH_ONES) & ~slash;
-    m = (m | v) & RUSH_HIGHS;
-
-    return m ? (unsigned) __builtin_ctzll(m) / 8 : 8;
 }
 
 

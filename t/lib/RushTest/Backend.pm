@@ -421,8 +421,8 @@ sub add_nginx {
     my %env;
 
     if ($RushTest::SANITIZE) {
-        $env{LD_PRELOAD} = join ' ', map { `gcc -print-file-name=$_` =~ s/\n//r }
-            qw(libasan.so libubsan.so);
+        $env{LD_PRELOAD} = join ' ', map { s/\n//r }
+            map { `gcc -print-file-name=$_` } qw(libasan.so libubsan.so);
     }
 
     $self->{port}{$name} = $port;

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) Rush
  *
- * Private to the user module.
+ * Private to the user module (nginx has an ngx_user.h of its own).
  *
  * An access token carries the version of its user and the id of its session;
  * it ends with either.  A refresh token is 16 random bytes that all tokens of
@@ -12,8 +12,8 @@
  */
 
 
-#ifndef _NGX_USER_H_INCLUDED_
-#define _NGX_USER_H_INCLUDED_
+#ifndef _NGX_USER_MODULE_H_INCLUDED_
+#define _NGX_USER_MODULE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -32,7 +32,6 @@
 #define NGX_USER_BANNED         1
 
 #define NGX_USER_PASSWORD_MIN   8       /* bytes */
-#define NGX_USER_PASSWORD_MAX   72      /* bcrypt does not look further */
 
 #define NGX_USER_MAX_TRIES      5       /* wrong passwords in a window */
 #define NGX_USER_TRY_WINDOW     (15 * 60 * 1000)            /* ms */
@@ -44,6 +43,11 @@
 #define NGX_USER_REFRESH_LEN    43      /* base64url of both */
 #define NGX_USER_HASH_LEN       64      /* hex SHA-256 */
 #define NGX_USER_AGENT_LEN      200
+
+
+typedef struct {
+    time_t                access_ttl;   /* s, the longest of all locations */
+} ngx_user_main_conf_t;
 
 
 typedef struct {
@@ -88,9 +92,8 @@ typedef struct {
 typedef struct {
     ngx_user_t            user;
     ngx_user_session_t    session;
-    rush_password_t       secret;       /* wiped when the request ends */
+    rush_password_t       secret;       /* no password while a step waits */
     unsigned              counted:1;    /* a try that was not judged yet */
-    unsigned              guarded:1;
 } ngx_user_flow_t;
 
 
@@ -210,4 +213,4 @@ extern ngx_module_t  ngx_http_user_module;
 #define ngx_user_stmt(name)  (&ngx_user_sql[NGX_USER_SQL_##name])
 
 
-#endif /* _NGX_USER_H_INCLUDED_ */
+#endif /* _NGX_USER_MODULE_H_INCLUDED_ */

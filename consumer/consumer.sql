@@ -1,0 +1,75 @@
+-- Statements of the way from the stream to MySQL (prefix RUSH_SQL_).
+-- "(@list)" stands for numbers, see rush_db_list().
+
+-- name: order_insert
+INSERT INTO orders (order_no, user_id, activity_id, product_id, req_id, qty,
+    price, amount, title, slot, stream_id, granted_ms, pay_deadline_ms,
+    created_ms, status, stock_state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0);
+
+-- name: order_reject
+INSERT INTO orders (order_no, user_id, activity_id, product_id, req_id, qty,
+    price, amount, title, slot, stream_id, granted_ms, pay_deadline_ms,
+    created_ms, closed_ms, status, stock_state, cancel_reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, 9, 5, 'rejected');
+
+-- name: ledger_add
+UPDATE seckill_activity SET sold = sold + ?
+WHERE id = ? AND sold + ? <= total;
+
+-- name: position_set
+INSERT INTO stream_position (activity_id, consumer, last_id, updated_ms)
+VALUES (?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE last_id = VALUES(last_id),
+    updated_ms = VALUES(updated_ms);
+
+-- name: position_all
+SELECT consumer, last_id FROM stream_position WHERE activity_id = ?;
+
+-- name: orders_of_users
+SELECT user_id, order_no, req_id, qty, slot, stock_state
+FROM orders FORCE INDEX (u_req)
+WHERE user_id IN (@list) AND activity_id = ?
+ORDER BY user_id;
+
+-- name: order_by_no
+SELECT user_id, activity_id, req_id, qty FROM orders WHERE order_no = ?;
+
+-- name: activities_warm
+SELECT id, product_id, title, price, price_ver, limit_per_user, pay_seconds,
+    epoch
+FROM seckill_activity WHERE warm = 1 ORDER BY id;
+
+-- name: activity_by_id
+SELECT id, product_id, title, price, price_ver, limit_per_user, pay_seconds,
+    epoch
+FROM seckill_activity WHERE id = ?;
+
+-- name: prices
+SELECT activity_id, price_ver, price FROM seckill_price
+WHERE activity_id IN (@list) ORDER BY activity_id;
+
+-- name: alarm_insert
+INSERT INTO alarm (kind, activity_id, detail, created_ms)
+VALUES (?, ?, ?, ?);
+
+-- name: dead_insert
+INSERT INTO dead_letter (activity_id, stream_id, part, cause, body,
+    created_ms)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: dead_open
+SELECT COUNT(*) FROM dead_letter WHERE state = 0;
+
+-- name: dead_list
+SELECT id, activity_id, stream_id, part, created_ms, cause
+FROM dead_letter WHERE state = 0 ORDER BY id LIMIT 1000;
+
+-- name: dead_by_id
+SELECT id, activity_id, stream_id, part, state, created_ms, closed_ms, cause,
+    body
+FROM dead_letter WHERE id = ?;
+
+-- name: dead_close
+UPDATE dead_letter SET state = ?, closed_ms = ?
+WHERE id = ? AND state = 0;

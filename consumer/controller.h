@@ -1,0 +1,195 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * Inside of the controller: controller.c is the loop, follow.c makes Redis
+ * follow MySQL, rebuild.c makes Redis anew from MySQL and opens the gate,
+ * stockop.c and sweep.c change stock, guard.c watches clocks, backlog and
+ * length of the streams, reconcile.c and audit.c compare.
+ *
+ * One process at a time works: it holds the MySQL lock 'rush_ctl', which
+ * goes with its connection.  Functions that return int give RUSH_OK, or
+ * RUSH_ERROR when a connection was lost or a peer refused (logged): then the
+ * tick ends, and the next one starts from what MySQL and Redis say.
+ */
+
+
+#ifndef _RUSH_CONTROLLER_H_INCLUDED_
+#define _RUSH_CONTROLLER_H_INCLUDED_
+
+
+#include "consumer.h"
+#include "controller_sql.h"
+#include "seckill_lua.h"
+
+
+#define RUSH_RUN_ID_LEN   40
+#define RUSH_REVOKE_KEEP  86400000      /* ms, the longest user_access_ttl */
+
+
+typedef struct {
+    int64_t           id;
+    int64_t           status;
+    int64_t           warm;
+    int64_t           rev;
+    int64_t           applied_rev;
+    int64_t           epoch;
+    int64_t           repair;
+    int64_t           start;
+    int64_t           stop;
+    int64_t           total;
+    int64_t           sold;
+    int64_t           limit;
+    int64_t           price_ver;
+} rush_wish_t;                          /* a row of seckill_activity */
+
+
+typedef struct {
+    int64_t           epoch;            /* 0: not loaded */
+    int64_t           start;
+    int64_t           stop;
+    int64_t           remain;
+    int64_t           limit;
+    int64_t           price_ver;
+    int64_t           total;
+    char              state[8];
+} rush_meta_t;                          /* {a:ID}m */
+
+
+typedef struct {
+    int64_t           lag;
+    int64_t           pending;
+    char              delivered[48];    /* ids of entries */
+    char              oldest[48];       /* pending, "": none */
+    unsigned          exists:1;         /* the group does */
+} rush_queue_t;
+
+
+typedef struct {
+    int64_t           id;
+    unsigned          paused:1;         /* because of its backlog */
+    unsigned          told:1;           /* alarm at half of the limit */
+} rush_guard_t;
+
+
+typedef struct {
+    rush_daemon_t    *daemon;
+    rush_redis_t     *rd;
+    rush_db_t        *db;
+    rush_args_t       args;
+
+    rush_wish_t      *wishes;           /* of this tick, owned */
+    rush_meta_t      *metas;            /* the same, owned */
+    size_t            n;
+    rush_guard_t     *guards;           /* owned */
+    size_t            nguards;
+
+    char              run_id[RUSH_RUN_ID_LEN + 1];  /* "": not known */
+    unsigned          lock_generation;  /* of db, 0: not held */
+    unsigned          redis_generation; /* run_id was compared in it */
+    int64_t           next_guard;       /* us, rush_mono() */
+    int64_t           next_sweep;
+    int64_t           next_trim;
+    int64_t           next_reconcile;
+    int64_t           next_gate;        /* after a rebuild that failed */
+    unsigned          clock_bad:1;
+    unsigned          clock_told:1;
+} rush_controller_t;
+
+
+#define rush_ctl_run(ctl, name, params, n, rows)                              \
+    rush_db_run((ctl)->db, &rush_ctl_sql[RUSH_CTL_SQL_##name], params, n, rows)
+
+
+/* controller.c */
+
+int rush_controller_open(rush_controller_t *ctl, rush_daemon_t *d,
+    const char *name);
+void rush_controller_close(rush_controller_t *ctl);
+
+/* 1 it is held now, 0 somebody else has it, RUSH_ERROR */
+int rush_controller_lock(rush_controller_t *ctl);
+
+
+/* follow.c */
+
+int rush_wishes_read(rush_controller_t *ctl, unsigned stmt);
+int rush_wish_read(rush_controller_t *ctl, int64_t id, rush_wish_t *wish);
+int rush_metas_read(rush_controller_t *ctl);
+int rush_meta_read(rush_controller_t *ctl, int64_t id, rush_meta_t *meta);
+const char *rush_wish_state(rush_controller_t *ctl, const rush_wish_t *wish);
+int rush_follow(rush_controller_t *ctl);
+
+/* change.lua to the wish, with state; epoch 0: keeps it */
+int rush_change(rush_controller_t *ctl, const rush_wish_t *wish,
+    const rush_meta_t *meta, const char *state, int64_t epoch);
+
+/* the next epoch, stored in MySQL before Redis can have it */
+int rush_epoch_raise(rush_controller_t *ctl, const rush_wish_t *wish,
+    const rush_meta_t *meta, int64_t *epoch);
+
+/* arguments of load.lua and rebuild.lua, ids of operations included */
+int rush_load_args(rush_controller_t *ctl, const rush_wish_t *wish,
+    int64_t epoch, const char *state, int64_t remain);
+
+
+/* rebuild.c */
+
+/* 1 open, 0 shut, RUSH_ERROR */
+int rush_gate(rush_controller_t *ctl);
+int rush_gate_open(rush_controller_t *ctl);
+
+/* fix: "sold" is made what the orders say.  Works with an open gate too */
+int rush_rebuild(rush_controller_t *ctl, int64_t id, int fix);
+
+/* sends what was revoked lately to the workers again */
+int rush_revoked_again(rush_controller_t *ctl);
+int rush_revoked_check(rush_controller_t *ctl);
+
+
+/* stockop.c, sweep.c */
+
+int rush_stock_ops(rush_controller_t *ctl);
+int rush_sweep(rush_controller_t *ctl);
+
+
+/* guard.c */
+
+int rush_guard(rush_controller_t *ctl);
+int rush_guard_paused(rush_controller_t *ctl, int64_t id);
+int rush_trim(rush_controller_t *ctl);
+int rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue);
+
+
+/* audit.c: one activity, both sides */
+
+typedef struct {
+    rush_controller_t  *ctl;
+    FILE               *out;            /* NULL: the log */
+    int64_t             id;
+    size_t              orders;         /* held in Redis */
+    size_t              found;          /* differences */
+    size_t              ledger;         /* of them: sold */
+    size_t              wrong;          /* of them: a rebuild mends */
+    size_t              lost;           /* of them: held, no row */
+    rush_buf_t          names;          /* of those, "user:req\0" each */
+} rush_audit_t;
+
+int rush_audit(rush_audit_t *audit, const rush_wish_t *wish);
+void rush_audit_tell(rush_audit_t *audit, const char *rule,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* held.c: every buyer of one activity, both sides */
+int rush_audit_holds(rush_audit_t *audit, const rush_wish_t *wish,
+    int64_t *units);
+
+
+/* reconcile.c */
+
+/* compares and, when asked, repairs what this process can; RUSH_OK with the
+ * number of differences left in audit->found */
+int rush_reconcile(rush_controller_t *ctl, const rush_wish_t *wish,
+    int repair, FILE *out, rush_audit_t *audit);
+
+
+#endif /* _RUSH_CONTROLLER_H_INCLUDED_ */

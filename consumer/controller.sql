@@ -1,0 +1,156 @@
+-- Statements of the controller and of --reconcile (prefix RUSH_CTL_SQL_).
+
+-- name: lock_get
+SELECT GET_LOCK('rush_ctl', 0);
+
+-- name: lock_mine
+SELECT COALESCE(IS_USED_LOCK('rush_ctl') = CONNECTION_ID(), 0);
+
+-- name: now
+SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED);
+
+-- name: activities
+SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
+    total, sold, limit_per_user, price_ver
+FROM seckill_activity
+WHERE warm = 1 OR rev <> applied_rev OR repair = 1 ORDER BY id;
+
+-- name: activities_all
+SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
+    total, sold, limit_per_user, price_ver
+FROM seckill_activity ORDER BY id;
+
+-- name: activity
+SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
+    total, sold, limit_per_user, price_ver
+FROM seckill_activity WHERE id = ?;
+
+-- name: applied
+UPDATE seckill_activity SET applied_rev = ? WHERE id = ? AND rev = ?;
+
+-- name: epoch_raise
+UPDATE seckill_activity SET epoch = ?, warm = 1 WHERE id = ? AND epoch = ?;
+
+-- name: unload
+UPDATE seckill_activity SET warm = 0
+WHERE id = ? AND rev = ? AND applied_rev = rev;
+
+-- name: repair_set
+UPDATE seckill_activity SET repair = 1 WHERE id = ? AND repair = 0;
+
+-- name: repair_done
+UPDATE seckill_activity SET repair = 0 WHERE id = ?;
+
+-- name: repairs_open
+SELECT COUNT(*) FROM seckill_activity WHERE repair = 1;
+
+-- name: sold_fix
+UPDATE seckill_activity SET sold = ? WHERE id = ? AND sold = ?;
+
+-- name: ops
+SELECT o.id, o.activity_id, o.delta, o.state, a.warm
+FROM seckill_stock_op o JOIN seckill_activity a ON a.id = o.activity_id
+WHERE o.state IN (0, 1) ORDER BY o.id LIMIT 100;
+
+-- name: ops_in_total
+SELECT id FROM seckill_stock_op
+WHERE state = 1 AND activity_id = ? ORDER BY id;
+
+-- name: ops_open
+SELECT COUNT(*) FROM seckill_stock_op
+WHERE state IN (0, 1) AND activity_id = ?;
+
+-- name: op_total
+UPDATE seckill_activity SET total = total + ?
+WHERE id = ? AND total + ? >= sold AND total + ? <= 2147483647;
+
+-- name: op_state
+UPDATE seckill_stock_op SET state = ?, done_ms = ?
+WHERE id = ? AND state = ?;
+
+-- name: sweep
+UPDATE orders SET status = 5, stock_state = 1, cancel_reason = 'timeout',
+    closed_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED),
+    version = version + 1
+WHERE stock_state = 0 AND status IN (0, 1)
+    AND pay_deadline_ms < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)
+ORDER BY pay_deadline_ms LIMIT ?;
+
+-- name: back_asked
+SELECT order_no, activity_id, qty FROM orders
+WHERE stock_state = 1 AND activity_id > 0 LIMIT ?;
+
+-- name: back_in_ledger
+UPDATE orders SET stock_state = 2 WHERE order_no = ? AND stock_state = 1;
+
+-- name: ledger_lower
+UPDATE seckill_activity SET sold = sold - ? WHERE id = ? AND sold >= ?;
+
+-- name: back_to_redis
+SELECT order_no, activity_id, user_id, req_id, qty FROM orders
+WHERE stock_state = 2 AND activity_id > 0 LIMIT ?;
+
+-- name: back_done
+UPDATE orders SET stock_state = 3 WHERE order_no = ? AND stock_state = 2;
+
+-- name: orders_live
+SELECT user_id, slot, req_id, order_no, qty
+FROM orders FORCE INDEX (u_live)
+WHERE activity_id = ? AND live_user >= ? AND (live_user > ? OR slot > ?)
+ORDER BY live_user, slot LIMIT 2000;
+
+-- name: orders_back
+SELECT user_id, slot, req_id, order_no
+FROM orders FORCE INDEX (u_live)
+WHERE activity_id = ? AND live_user IS NULL AND slot >= ?
+    AND (slot > ? OR order_no > ?)
+ORDER BY slot, order_no LIMIT 2000;
+
+-- name: orders_unfinished
+SELECT COUNT(*) FROM orders
+WHERE activity_id = ? AND stock_state IN (0, 1, 2);
+
+-- name: order_of_request
+SELECT order_no, qty, stock_state FROM orders
+WHERE user_id = ? AND activity_id = ? AND req_id = ?;
+
+-- name: units_of_user
+SELECT COALESCE(SUM(IF(stock_state IN (0, 1, 4), qty, 0)), 0),
+    COALESCE(SUM(stock_state = 2), 0)
+FROM orders FORCE INDEX (u_req) WHERE user_id = ? AND activity_id = ?;
+
+-- name: ledger
+SELECT a.total, a.sold,
+    (SELECT COALESCE(SUM(o.qty), 0) FROM orders o
+     WHERE o.activity_id = a.id AND o.stock_state IN (0, 1, 4)),
+    (SELECT COUNT(*) FROM orders o
+     WHERE o.activity_id = a.id AND o.stock_state = 2)
+FROM seckill_activity a WHERE a.id = ?;
+
+-- name: ledger_limit
+SELECT user_id, SUM(qty) FROM orders
+WHERE activity_id = ? AND live_user IS NOT NULL
+GROUP BY user_id HAVING SUM(qty) > ? LIMIT 100;
+
+-- name: bad_states
+SELECT order_no, status, stock_state FROM orders
+WHERE activity_id = ? AND NOT (
+    (status IN (0, 1) AND stock_state = 0)
+    OR (status IN (2, 3, 4, 6) AND stock_state = 4)
+    OR (status IN (5, 7, 8) AND stock_state IN (1, 2, 3))
+    OR (status = 7 AND stock_state = 4)
+    OR (status = 9 AND stock_state = 5))
+LIMIT 100;
+
+-- name: dead_letters
+SELECT COUNT(*) FROM dead_letter WHERE state = 0 AND activity_id = ?;
+
+-- name: dead_state
+SELECT state FROM dead_letter
+WHERE activity_id = ? AND LOCATE(?, body) > 0 ORDER BY id DESC LIMIT 1;
+
+-- name: revoked_users
+SELECT id, token_version FROM user WHERE token_version_ms > ?;
+
+-- name: revoked_sessions
+SELECT id FROM user_session WHERE revoked_ms > ?;

@@ -1,0 +1,508 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * rush-consumer --dead-letters list | show ID | replay ID | discard ID
+ *
+ * A replay takes the way of the stream: the same parser, the same store.
+ */
+
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "rush_field.h"
+#include "store.h"
+#include "consumer_sql.h"
+
+
+#define RUSH_DEAD_REPLAYED   1
+#define RUSH_DEAD_DISCARDED  2
+
+
+/* columns of dead_by_id */
+
+enum {
+    RUSH_D_ID = 0,
+    RUSH_D_ACTIVITY,
+    RUSH_D_STREAM_ID,
+    RUSH_D_PART,
+    RUSH_D_STATE,
+    RUSH_D_CREATED,
+    RUSH_D_CLOSED,
+    RUSH_D_CAUSE,
+    RUSH_D_BODY
+};
+
+
+static int rush_dead_list(rush_db_t *db);
+static int rush_dead_show(const rush_rows_t *rows);
+static int rush_dead_replay(rush_store_t *s, const rush_rows_t *rows);
+static int rush_dead_store(rush_store_t *s, const redisReply *entry,
+    int64_t part);
+static int rush_dead_close(rush_db_t *db, int64_t id, int state);
+static redisReply *rush_dead_body(const rush_str_t *body,
+    const rush_str_t *id);
+static redisReply *rush_dead_string(const char *data, size_t len);
+static int rush_dead_push(redisReply *list, redisReply *element);
+static const char *rush_dead_unquote(const char *p, rush_buf_t *b);
+static void rush_dead_time(const rush_rows_t *rows, size_t row, size_t col,
+    char *text);
+
+
+int
+rush_dead_main(rush_daemon_t *d, const char *verb, const char *id)
+{
+    int            rc;
+    char           name[RUSH_NAME_LEN + 8];
+    int64_t        letter;
+    rush_db_t     *db;
+    rush_rows_t    rows;
+    rush_param_t   param;
+    rush_store_t  *s;
+
+    rc = 2;
+    letter = 0;
+    memset(&rows, 0, sizeof(rush_rows_t));
+    snprintf(name, sizeof(name), "%s-d", d->conf.name);
+
+    db = rush_db_create(d, "dead-letters");
+    s = (db == NULL) ? NULL : rush_store_create(d, NULL, db, name);
+
+    if (s == NULL || rush_db_ready(db) != RUSH_OK) {
+        fprintf(stderr, "rush-consumer: cannot reach mysql\n");
+        goto done;
+    }
+
+    if (strcmp(verb, "list") == 0) {
+        rc = rush_dead_list(db);
+        goto done;
+    }
+
+    if (id == NULL
+        || rush_parse_u63((const unsigned char *) id, strlen(id), &letter)
+           != RUSH_OK)
+    {
+        fprintf(stderr, "rush-consumer: --dead-letters %s takes the id of a "
+                "letter\n", verb);
+        goto done;
+    }
+
+    param = rush_p_int(letter);
+
+    if (rush_db_run(db, &rush_sql[RUSH_SQL_DEAD_BY_ID], &param, 1, &rows)
+        != RUSH_OK)
+    {
+        fprintf(stderr, "rush-consumer: %s\n", rush_db_error(db));
+        goto done;
+    }
+
+    if (rows.n != 1) {
+        fprintf(stderr, "rush-consumer: there is no dead letter %s\n", id);
+        rc = 1;
+        goto done;
+    }
+
+    if (strcmp(verb, "show") == 0) {
+        rc = rush_dead_show(&rows);
+        goto done;
+    }
+
+    if (rush_cell_int(&rows, 0, RUSH_D_STATE) != 0) {
+        fprintf(stderr, "rush-consumer: dead letter %s is closed\n", id);
+        rc = 1;
+
+    } else if (strcmp(verb, "replay") == 0) {
+        rc = rush_dead_replay(s, &rows);
+
+    } else if (strcmp(verb, "discard") == 0) {
+        rc = rush_dead_close(db, letter, RUSH_DEAD_DISCARDED);
+
+    } else {
+        fprintf(stderr, "rush-consumer: --dead-letters list | show ID | "
+                "replay ID | discard ID\n");
+    }
+
+done:
+
+    rush_rows_free(&rows);
+    rush_store_destroy(s);
+    rush_db_destroy(db);
+
+    return rc;
+}
+
+
+static int
+rush_dead_list(rush_db_t *db)
+{
+    char         time[32];
+    size_t       i;
+    rush_rows_t  rows;
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+
+    if (rush_db_run(db, &rush_sql[RUSH_SQL_DEAD_LIST], NULL, 0, &rows)
+        != RUSH_OK)
+    {
+        fprintf(stderr, "rush-consumer: %s\n", rush_db_error(db));
+        return 2;
+    }
+
+    for (i = 0; i < rows.n; i++) {
+        rush_dead_time(&rows, i, 4, time);
+
+        printf("%s\tactivity %s\tentry %s\tpart %s\t%s\t%s\n",
+               rush_cell(&rows, i, 0)->data, rush_cell(&rows, i, 1)->data,
+               rush_cell(&rows, i, 2)->data, rush_cell(&rows, i, 3)->data,
+               time, rush_cell(&rows, i, 5)->data);
+    }
+
+    rush_rows_free(&rows);
+
+    return 0;
+}
+
+
+static int
+rush_dead_show(const rush_rows_t *rows)
+{
+    char  created[32], closed[32];
+
+    static const char  *states[] = { "open", "replayed", "discarded" };
+
+    rush_dead_time(rows, 0, RUSH_D_CREATED, created);
+    rush_dead_time(rows, 0, RUSH_D_CLOSED, closed);
+
+    printf("id        %s\nactivity  %s\nentry     %s\npart      %s\n"
+           "state     %s\ncreated   %s\nclosed    %s\ncause     %s\n"
+           "body      %s\n",
+           rush_cell(rows, 0, RUSH_D_ID)->data,
+           rush_cell(rows, 0, RUSH_D_ACTIVITY)->data,
+           rush_cell(rows, 0, RUSH_D_STREAM_ID)->data,
+           rush_cell(rows, 0, RUSH_D_PART)->data,
+           states[rush_cell_int(rows, 0, RUSH_D_STATE) % 3],
+           created, closed,
+           rush_cell(rows, 0, RUSH_D_CAUSE)->data,
+           rush_cell(rows, 0, RUSH_D_BODY)->data);
+
+    return 0;
+}
+
+
+static int
+rush_dead_replay(rush_store_t *s, const rush_rows_t *rows)
+{
+    int               rc;
+    int64_t           id;
+    redisReply       *entry;
+    rush_activity_t  *a;
+
+    id = rush_cell_int(rows, 0, RUSH_D_ACTIVITY);
+
+    if (rush_activity_load(s, id, &a) != RUSH_OK) {
+        fprintf(stderr, "rush-consumer: %s\n", rush_db_error(s->db));
+        return 2;
+    }
+
+    if (a == NULL) {
+        fprintf(stderr, "rush-consumer: there is no activity %lld\n",
+                (long long) id);
+        return 1;
+    }
+
+    entry = rush_dead_body(rush_cell(rows, 0, RUSH_D_BODY),
+                           rush_cell(rows, 0, RUSH_D_STREAM_ID));
+
+    if (entry == NULL) {
+        fprintf(stderr, "rush-consumer: the body cannot be read\n");
+        return 1;
+    }
+
+    rc = rush_dead_store(s, entry, rush_cell_int(rows, 0, RUSH_D_PART));
+
+    if (rc == 0) {
+        rc = rush_dead_close(s->db, rush_cell_int(rows, 0, RUSH_D_ID),
+                             RUSH_DEAD_REPLAYED);
+    }
+
+    freeReplyObject(entry);
+
+    return rc;
+}
+
+
+static int
+rush_dead_store(rush_store_t *s, const redisReply *entry, int64_t part)
+{
+    size_t       i;
+    const char  *cause, *what;
+    rush_row_t  *row;
+
+    if (rush_entry_parse(entry, &s->entry, &cause) != RUSH_OK) {
+        fprintf(stderr, "rush-consumer: still fails: %s\n", cause);
+        return 1;
+    }
+
+    rush_store_reset(s);
+    s->no_position = 1;
+
+    if (rush_store_rows(s, s->activities[0], &s->entry, part) != RUSH_OK
+        || rush_store_flush(s) != RUSH_OK)
+    {
+        fprintf(stderr, "rush-consumer: cannot store it now\n");
+        return 2;
+    }
+
+    for (i = 0; i < s->nrows; i++) {
+        row = &s->rows[i];
+
+        if (row->state == RUSH_ROW_DEAD) {
+            fprintf(stderr, "rush-consumer: still fails: %s\n", row->cause);
+            return 1;
+        }
+
+        what = row->state == RUSH_ROW_STORED ? "stored"
+               : row->state == RUSH_ROW_SAME ? "was stored before"
+               : "rejected";
+
+        printf("%.*s %s\n", (int) row->grant.order_no.len,
+               row->grant.order_no.data, what);
+    }
+
+    return 0;
+}
+
+
+static int
+rush_dead_close(rush_db_t *db, int64_t id, int state)
+{
+    rush_rows_t   rows;
+    rush_param_t  params[3];
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+
+    params[0] = rush_p_int(state);
+    params[1] = rush_p_int(rush_now());
+    params[2] = rush_p_int(id);
+
+    if (rush_db_run(db, &rush_sql[RUSH_SQL_DEAD_CLOSE], params, 3, &rows)
+        != RUSH_OK || rows.affected != 1)
+    {
+        fprintf(stderr, "rush-consumer: cannot close dead letter %lld\n",
+                (long long) id);
+        return 2;
+    }
+
+    return 0;
+}
+
+
+/* {"id":"...","fields":["...",...]} of dead.c as XRANGE would give it */
+
+static redisReply *
+rush_dead_body(const rush_str_t *body, const rush_str_t *id)
+{
+    const char  *p;
+    rush_buf_t   b;
+    redisReply  *entry, *fields, *name;
+
+    static const char  key[] = "\"fields\":[";
+
+    memset(&b, 0, sizeof(rush_buf_t));
+
+    entry = calloc(1, sizeof(redisReply));
+    fields = calloc(1, sizeof(redisReply));
+    name = rush_dead_string((char *) id->data, id->len);
+
+    if (entry == NULL || fields == NULL || name == NULL) {
+        free(entry);
+        freeReplyObject(fields);
+        freeReplyObject(name);
+        return NULL;
+    }
+
+    entry->type = REDIS_REPLY_ARRAY;
+    fields->type = REDIS_REPLY_ARRAY;
+
+    if (rush_dead_push(entry, name) != RUSH_OK) {
+        freeReplyObject(fields);
+        goto failed;
+    }
+
+    if (rush_dead_push(entry, fields) != RUSH_OK) {
+        goto failed;
+    }
+
+    /* the cell ends with NUL, which no case below steps over */
+
+    p = strstr((char *) body->data, key);
+
+    if (p == NULL || strstr(p, "\"cut\":true") != NULL) {
+        goto failed;
+    }
+
+    p += sizeof(key) - 1;
+
+    while (*p != ']') {
+
+        if (*p == ',') {
+            p++;
+        }
+
+        rush_buf_reset(&b);
+        p = rush_dead_unquote(p, &b);
+
+        if (p == NULL || b.failed
+            || rush_dead_push(fields, rush_dead_string((char *) b.data,
+                                                       b.len))
+               != RUSH_OK)
+        {
+            goto failed;
+        }
+    }
+
+    rush_buf_free(&b);
+
+    return entry;
+
+failed:
+
+    rush_buf_free(&b);
+    freeReplyObject(entry);
+
+    return NULL;
+}
+
+
+static redisReply *
+rush_dead_string(const char *data, size_t len)
+{
+    redisReply  *r;
+
+    r = calloc(1, sizeof(redisReply));
+    if (r == NULL) {
+        return NULL;
+    }
+
+    r->type = REDIS_REPLY_STRING;
+    r->str = calloc(1, len + 1);
+
+    if (r->str == NULL) {
+        free(r);
+        return NULL;
+    }
+
+    if (len > 0) {
+        memcpy(r->str, data, len);
+    }
+
+    r->len = len;
+
+    return r;
+}
+
+
+/* owns the element from now on, also when it fails */
+
+static int
+rush_dead_push(redisReply *list, redisReply *element)
+{
+    redisReply  **elements;
+
+    if (element == NULL) {
+        return RUSH_ERROR;
+    }
+
+    elements = realloc(list->element,
+                       (list->elements + 1) * sizeof(redisReply *));
+    if (elements == NULL) {
+        freeReplyObject(element);
+        return RUSH_ERROR;
+    }
+
+    list->element = elements;
+    list->element[list->elements++] = element;
+
+    return RUSH_OK;
+}
+
+
+/* returns the place behind the string, NULL when it is none */
+
+static const char *
+rush_dead_unquote(const char *p, rush_buf_t *b)
+{
+    char         *end;
+    char          hex[5];
+    unsigned long  v;
+
+    static const char  from[] = "\"\\/bfnrt";
+    static const char  to[] = "\"\\/\b\f\n\r\t";
+
+    if (*p++ != '"') {
+        return NULL;
+    }
+
+    while (*p != '"') {
+
+        if (*p == '\0') {
+            return NULL;
+        }
+
+        if (*p != '\\') {
+            rush_buf_add(b, p++, 1);
+            continue;
+        }
+
+        p++;
+
+        if (*p == '\0') {
+            return NULL;
+        }
+
+        if (*p != 'u') {
+            end = strchr(from, *p++);
+
+            if (end == NULL) {
+                return NULL;
+            }
+
+            rush_buf_add(b, &to[end - from], 1);
+            continue;
+        }
+
+        /* the writer escapes control characters only */
+
+        snprintf(hex, sizeof(hex), "%s", p + 1);
+        v = strtoul(hex, &end, 16);
+
+        if (end != hex + 4 || v > 0x7f) {
+            return NULL;
+        }
+
+        hex[0] = (char) v;
+        rush_buf_add(b, hex, 1);
+        p += 5;
+    }
+
+    return p + 1;
+}
+
+
+static void
+rush_dead_time(const rush_rows_t *rows, size_t row, size_t col, char *text)
+{
+    size_t   n;
+    int64_t  ms;
+
+    ms = rush_cell_int(rows, row, col);
+
+    if (ms == 0) {
+        strcpy(text, "-");
+        return;
+    }
+
+    n = rush_format_time((unsigned char *) text, ms);
+    text[n] = '\0';
+}

@@ -1,0 +1,734 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * Makes Redis anew from MySQL and opens the gate.
+ *
+ * The gate is the script cache: workers call scripts by digest only, and a
+ * Redis that was restarted has none, so it sells nothing before it was
+ * checked.  All between the first and the last look at the run id goes over
+ * one connection of each kind; neither comes back by itself, so a second
+ * restart in the middle ends the attempt.  Every step may be killed: the
+ * next attempt starts from the beginning.
+ *
+ * The stream is drained first: what it holds was granted, and counting
+ * before would sell it a second time.
+ */
+
+
+#include <stdlib.h>
+
+#include "controller.h"
+
+
+#define RUSH_BUILD_ROWS  2000           /* of one page of orders_* */
+
+
+typedef struct {
+    uint64_t          sum;              /* of hashes, in any order */
+    int64_t           fields;
+    int64_t           units;
+} rush_digest_t;
+
+
+static int rush_run_id(rush_controller_t *ctl, char *run_id);
+static int rush_gate_run_id(rush_controller_t *ctl);
+static int rush_gate_flush(rush_controller_t *ctl);
+static int rush_gate_mine(rush_controller_t *ctl);
+static int rush_gate_load(rush_controller_t *ctl, const unsigned *scripts,
+    size_t n);
+static int rush_rebuild_close(rush_controller_t *ctl,
+    const rush_wish_t *wish, const rush_meta_t *meta);
+static int rush_rebuild_sold(rush_controller_t *ctl, rush_wish_t *wish,
+    int64_t units, int fix);
+static int rush_rebuild_swap(rush_controller_t *ctl,
+    const rush_wish_t *wish, int64_t epoch, int64_t remain);
+static int rush_rebuild_verify(rush_controller_t *ctl,
+    const rush_wish_t *wish, const rush_digest_t *built);
+static int rush_build(rush_controller_t *ctl, int64_t id,
+    rush_digest_t *digest);
+static int rush_build_live(rush_controller_t *ctl, int64_t id,
+    rush_digest_t *digest);
+static int rush_build_back(rush_controller_t *ctl, int64_t id,
+    rush_digest_t *digest);
+static int rush_build_send(rush_controller_t *ctl);
+static void rush_build_begin(rush_controller_t *ctl, int64_t id);
+static void rush_build_field(rush_controller_t *ctl, rush_digest_t *digest,
+    const char *field, const char *value);
+static int rush_digest_redis(rush_controller_t *ctl, int64_t id,
+    rush_digest_t *digest);
+static void rush_digest_add(rush_digest_t *digest, const char *field,
+    const char *value);
+
+
+/* buy.lua is the last one: with it the sale goes on */
+
+static const unsigned  rush_gate_first[] = {
+    RUSH_LUA_LOAD, RUSH_LUA_REBUILD, RUSH_LUA_CHANGE
+};
+
+static const unsigned  rush_gate_fence[] = {
+    RUSH_LUA_RELEASE, RUSH_LUA_ADJUST, RUSH_LUA_SETTLE, RUSH_LUA_BUY
+};
+
+
+int
+rush_gate(rush_controller_t *ctl)
+{
+    int           rc;
+    size_t        i;
+    redisReply   *reply;
+    rush_args_t  *a;
+
+    a = &ctl->args;
+
+    rush_arg_text(a, "SCRIPT");
+    rush_arg_text(a, "EXISTS");
+
+    for (i = 0; i < RUSH_LUA_COUNT; i++) {
+        rush_arg_text(a, rush_redis_sha((unsigned) i));
+    }
+
+    reply = rush_redis_call(ctl->rd, a);
+
+    if (!rush_reply_ok(reply, "script exists")
+        || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != RUSH_LUA_COUNT)
+    {
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    rc = 1;
+
+    for (i = 0; i < RUSH_LUA_COUNT; i++) {
+        if (rush_reply_int(reply->element[i], 0) != 1) {
+            rc = 0;
+        }
+    }
+
+    freeReplyObject(reply);
+
+    return rc == 1 ? rush_gate_run_id(ctl) : 0;
+}
+
+
+/* a server restarts only under a broken connection; one that did, and has
+ * the scripts all the same, got them from somebody who did not rebuild */
+
+static int
+rush_gate_run_id(rush_controller_t *ctl)
+{
+    char  run_id[RUSH_RUN_ID_LEN + 1];
+
+    if (ctl->run_id[0] != '\0'
+        && ctl->redis_generation == rush_redis_generation(ctl->rd))
+    {
+        return 1;
+    }
+
+    if (rush_run_id(ctl, run_id) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    if (ctl->run_id[0] != '\0' && strcmp(run_id, ctl->run_id) != 0) {
+        return 0;
+    }
+
+    memcpy(ctl->run_id, run_id, sizeof(run_id));
+    ctl->redis_generation = rush_redis_generation(ctl->rd);
+
+    return 1;
+}
+
+
+static int
+rush_run_id(rush_controller_t *ctl, char *run_id)
+{
+    char        *p;
+    redisReply  *reply;
+
+    reply = rush_redis_words(ctl->rd, "INFO", "server", NULL);
+
+    if (!rush_reply_ok(reply, "info") || reply->type != REDIS_REPLY_STRING) {
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    p = strstr(reply->str, "\nrun_id:");
+
+    if (p == NULL || strlen(p) < 8 + RUSH_RUN_ID_LEN) {
+        rush_log(RUSH_LOG_ERROR, "redis: info has no run id");
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    memcpy(run_id, p + 8, RUSH_RUN_ID_LEN);
+    run_id[RUSH_RUN_ID_LEN] = '\0';
+
+    freeReplyObject(reply);
+
+    return RUSH_OK;
+}
+
+
+int
+rush_gate_open(rush_controller_t *ctl)
+{
+    char     first[RUSH_RUN_ID_LEN + 1], last[RUSH_RUN_ID_LEN + 1];
+    size_t   i;
+    int64_t  start;
+
+    start = rush_mono();
+
+    if (rush_run_id(ctl, first) != RUSH_OK
+        || rush_gate_flush(ctl) != RUSH_OK
+        || rush_gate_load(ctl, rush_gate_first,
+                          sizeof(rush_gate_first) / sizeof(unsigned))
+           != RUSH_OK
+        || rush_wishes_read(ctl, RUSH_CTL_SQL_ACTIVITIES) != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    rush_log(RUSH_LOG_WARN, "gate: shut, rebuilding redis %s", first);
+
+    for (i = 0; i < ctl->n; i++) {
+        if (ctl->wishes[i].warm
+            && rush_rebuild(ctl, ctl->wishes[i].id, 0) != RUSH_OK)
+        {
+            return RUSH_ERROR;
+        }
+    }
+
+    if (rush_revoked_again(ctl) != RUSH_OK || RUSH_FP("C4")
+        || rush_gate_mine(ctl) != RUSH_OK
+        || rush_run_id(ctl, last) != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    if (strcmp(first, last) != 0) {
+        rush_log(RUSH_LOG_ERROR, "gate: redis changed during the rebuild");
+        return RUSH_ERROR;
+    }
+
+    if (rush_gate_load(ctl, rush_gate_fence,
+                       sizeof(rush_gate_fence) / sizeof(unsigned))
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    memcpy(ctl->run_id, last, sizeof(last));
+    ctl->redis_generation = rush_redis_generation(ctl->rd);
+    rush_stat_add(ctl->daemon, rebuilds, 1);
+
+    rush_log(RUSH_LOG_INFO, "gate: open after %lld ms",
+             (long long) (rush_mono() - start) / 1000);
+
+    return RUSH_OK;
+}
+
+
+/* some of the scripts may be there: nobody may run them now */
+
+static int
+rush_gate_flush(rush_controller_t *ctl)
+{
+    int          rc;
+    redisReply  *reply;
+
+    reply = rush_redis_words(ctl->rd, "SCRIPT", "FLUSH", NULL);
+    rc = rush_reply_ok(reply, "script flush") ? RUSH_OK : RUSH_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+static int
+rush_gate_load(rush_controller_t *ctl, const unsigned *scripts, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (rush_redis_load(ctl->rd, scripts[i]) != RUSH_OK) {
+            return RUSH_ERROR;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+/* an administrator may have ended our lock, though not our connection */
+
+static int
+rush_gate_mine(rush_controller_t *ctl)
+{
+    int          mine;
+    rush_rows_t  rows;
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+
+    if (rush_ctl_run(ctl, LOCK_MINE, NULL, 0, &rows) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    mine = rows.n == 1 && rush_cell_int(&rows, 0, 0) == 1;
+    rush_rows_free(&rows);
+
+    if (!mine) {
+        ctl->lock_generation = 0;
+        return RUSH_ERROR;
+    }
+
+    return RUSH_OK;
+}
+
+
+int
+rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
+{
+    int64_t        epoch, start;
+    rush_meta_t    meta;
+    rush_wish_t    wish;
+    rush_digest_t  digest;
+
+    start = rush_mono();
+
+    if (rush_wish_read(ctl, id, &wish) != RUSH_OK
+        || rush_meta_read(ctl, id, &meta) != RUSH_OK
+        || rush_rebuild_close(ctl, &wish, &meta) != RUSH_OK
+        || rush_stream_group(ctl->daemon, ctl->rd, ctl->db, id) < 0
+        || rush_stream_drain(ctl->daemon, ctl->rd, ctl->db, id) != RUSH_OK
+        || RUSH_FP("C2")
+        || rush_wish_read(ctl, id, &wish) != RUSH_OK
+        || rush_epoch_raise(ctl, &wish, &meta, &epoch) != RUSH_OK
+        || rush_build(ctl, id, &digest) != RUSH_OK
+        || rush_rebuild_sold(ctl, &wish, digest.units, fix) != RUSH_OK
+        || RUSH_FP("C3"))
+    {
+        return RUSH_ERROR;
+    }
+
+    /* closed until it was looked at */
+
+    if (rush_rebuild_swap(ctl, &wish, epoch, wish.total - wish.sold)
+        != RUSH_OK
+        || rush_rebuild_verify(ctl, &wish, &digest) != RUSH_OK
+        || rush_meta_read(ctl, id, &meta) != RUSH_OK
+        || rush_change(ctl, &wish, &meta, rush_wish_state(ctl, &wish), 0)
+           != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    rush_log(RUSH_LOG_INFO, "activity %lld: rebuilt as epoch %lld, %lld of "
+             "%lld units sold, %lld fields, %lld ms", (long long) id,
+             (long long) epoch, (long long) wish.sold,
+             (long long) wish.total, (long long) digest.fields,
+             (long long) (rush_mono() - start) / 1000);
+
+    return RUSH_OK;
+}
+
+
+/* with an open gate: nobody buys from here on */
+
+static int
+rush_rebuild_close(rush_controller_t *ctl, const rush_wish_t *wish,
+    const rush_meta_t *meta)
+{
+    if (meta->epoch == 0) {
+        return RUSH_OK;
+    }
+
+    return rush_change(ctl, wish, meta, "off", 0);
+}
+
+
+static int
+rush_rebuild_sold(rush_controller_t *ctl, rush_wish_t *wish, int64_t units,
+    int fix)
+{
+    int           rc;
+    rush_rows_t   rows;
+    rush_param_t  params[3];
+
+    if (wish->sold == units) {
+        return RUSH_OK;
+    }
+
+    if (rush_alarm(ctl->daemon, ctl->db, "sold_differs", wish->id,
+                   "sold is %lld, the orders hold %lld units",
+                   (long long) wish->sold, (long long) units)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    if (!fix || units > wish->total) {
+
+        /* rather sell less */
+
+        if (units > wish->sold) {
+            wish->sold = units > wish->total ? wish->total : units;
+        }
+
+        return RUSH_OK;
+    }
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+
+    params[0] = rush_p_int(units);
+    params[1] = rush_p_int(wish->id);
+    params[2] = rush_p_int(wish->sold);
+
+    rc = rush_ctl_run(ctl, SOLD_FIX, params, 3, &rows);
+
+    if (rc == RUSH_OK && rows.affected == 1) {
+        wish->sold = units;
+
+    } else {
+        rc = RUSH_ERROR;
+    }
+
+    rush_rows_free(&rows);
+
+    return rc;
+}
+
+
+static int
+rush_rebuild_swap(rush_controller_t *ctl, const rush_wish_t *wish,
+    int64_t epoch, int64_t remain)
+{
+    int          rc;
+    redisReply  *reply;
+
+    if (rush_load_args(ctl, wish, epoch, "off", remain) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    reply = rush_redis_script(ctl->rd, RUSH_LUA_REBUILD, wish->id, "muson",
+                              &ctl->args);
+
+    if (!rush_reply_ok(reply, "rebuild.lua")) {
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    rc = rush_reply_int(reply, 0) == 1 ? RUSH_OK : RUSH_ERROR;
+    freeReplyObject(reply);
+
+    if (rc != RUSH_OK) {
+        rush_log(RUSH_LOG_WARN, "activity %lld: somebody else rebuilt it",
+                 (long long) wish->id);
+    }
+
+    return rc;
+}
+
+
+/* what stands in Redis now must be what MySQL gave */
+
+static int
+rush_rebuild_verify(rush_controller_t *ctl, const rush_wish_t *wish,
+    const rush_digest_t *built)
+{
+    rush_meta_t    meta;
+    rush_digest_t  digest;
+
+    if (rush_meta_read(ctl, wish->id, &meta) != RUSH_OK
+        || rush_digest_redis(ctl, wish->id, &digest) != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    if (digest.sum != built->sum || digest.fields != built->fields
+        || digest.units != built->units || meta.total != wish->total
+        || meta.remain != wish->total - wish->sold || meta.remain < 0)
+    {
+        (void) rush_alarm(ctl->daemon, ctl->db, "rebuild_differs", wish->id,
+                          "%lld fields of %lld, %lld units of %lld, %lld "
+                          "left of %lld", (long long) digest.fields,
+                          (long long) built->fields,
+                          (long long) digest.units,
+                          (long long) built->units,
+                          (long long) meta.remain, (long long) meta.total);
+
+        return RUSH_ERROR;
+    }
+
+    return RUSH_OK;
+}
+
+
+static int
+rush_build(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
+{
+    redisReply  *reply;
+
+    memset(digest, 0, sizeof(rush_digest_t));
+
+    rush_arg_text(&ctl->args, "UNLINK");
+    rush_arg_key(&ctl->args, id, 'n');
+
+    reply = rush_redis_call(ctl->rd, &ctl->args);
+
+    if (!rush_reply_ok(reply, "unlink")) {
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    freeReplyObject(reply);
+
+    if (rush_build_live(ctl, id, digest) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    return rush_build_back(ctl, id, digest);
+}
+
+
+static int
+rush_build_live(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
+{
+    int           rc;
+    char          field[128], units[24];
+    size_t        i;
+    int64_t       user, slot, held;
+    rush_rows_t   rows;
+    rush_param_t  params[4];
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+    user = 0;
+    slot = -1;
+    held = 0;
+
+    do {
+        params[0] = rush_p_int(id);
+        params[1] = rush_p_int(user);
+        params[2] = rush_p_int(user);
+        params[3] = rush_p_int(slot);
+
+        rc = rush_ctl_run(ctl, ORDERS_LIVE, params, 4, &rows);
+        if (rc != RUSH_OK) {
+            rush_rows_free(&rows);
+            return RUSH_ERROR;
+        }
+
+        rush_build_begin(ctl, id);
+
+        for (i = 0; i < rows.n; i++) {
+
+            if (rush_cell_int(&rows, i, 0) != user) {
+                user = rush_cell_int(&rows, i, 0);
+                held = 0;
+            }
+
+            slot = rush_cell_int(&rows, i, 1);
+            held += rush_cell_int(&rows, i, 4);
+            digest->units += rush_cell_int(&rows, i, 4);
+
+            snprintf(field, sizeof(field), "%lld:%s", (long long) user,
+                     (char *) rush_cell(&rows, i, 2)->data);
+            rush_build_field(ctl, digest, field,
+                             (char *) rush_cell(&rows, i, 3)->data);
+
+            /* written when the user's last order is known; the next page
+             * may go on with the same user, it writes the sum again */
+
+            if (i + 1 == rows.n || rush_cell_int(&rows, i + 1, 0) != user) {
+                snprintf(field, sizeof(field), "%lld", (long long) user);
+                snprintf(units, sizeof(units), "%lld", (long long) held);
+                rush_build_field(ctl, NULL, field, units);
+            }
+        }
+
+        rc = rush_build_send(ctl);
+
+    } while (rc == RUSH_OK && rows.n == RUSH_BUILD_ROWS);
+
+    rush_rows_free(&rows);
+
+    return rc;
+}
+
+
+/* tombstones: a late copy of a request must not win again */
+
+static int
+rush_build_back(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
+{
+    int           rc;
+    char          field[128], value[64], last[64];
+    size_t        i;
+    int64_t       slot;
+    rush_rows_t   rows;
+    rush_param_t  params[4];
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+    slot = -1;
+    last[0] = '\0';
+
+    do {
+        params[0] = rush_p_int(id);
+        params[1] = rush_p_int(slot);
+        params[2] = rush_p_int(slot);
+        params[3] = rush_p_text(last);
+
+        rc = rush_ctl_run(ctl, ORDERS_BACK, params, 4, &rows);
+        if (rc != RUSH_OK) {
+            rush_rows_free(&rows);
+            return RUSH_ERROR;
+        }
+
+        rush_build_begin(ctl, id);
+
+        for (i = 0; i < rows.n; i++) {
+            slot = rush_cell_int(&rows, i, 1);
+            snprintf(last, sizeof(last), "%s",
+                     (char *) rush_cell(&rows, i, 3)->data);
+
+            snprintf(field, sizeof(field), "%s:%s",
+                     (char *) rush_cell(&rows, i, 0)->data,
+                     (char *) rush_cell(&rows, i, 2)->data);
+            snprintf(value, sizeof(value), "-%s", last);
+            rush_build_field(ctl, digest, field, value);
+        }
+
+        rc = rush_build_send(ctl);
+
+    } while (rc == RUSH_OK && rows.n == RUSH_BUILD_ROWS);
+
+    rush_rows_free(&rows);
+
+    return rc;
+}
+
+
+static void
+rush_build_begin(rush_controller_t *ctl, int64_t id)
+{
+    rush_arg_text(&ctl->args, "HSET");
+    rush_arg_key(&ctl->args, id, 'n');
+}
+
+
+static void
+rush_build_field(rush_controller_t *ctl, rush_digest_t *digest,
+    const char *field, const char *value)
+{
+    rush_arg_text(&ctl->args, field);
+    rush_arg_text(&ctl->args, value);
+
+    if (digest != NULL) {
+        rush_digest_add(digest, field, value);
+    }
+}
+
+
+static int
+rush_build_send(rush_controller_t *ctl)
+{
+    int          rc;
+    redisReply  *reply;
+
+    if (ctl->args.n == 2) {
+        rush_buf_reset(&ctl->args.buf);
+        ctl->args.n = 0;
+        return RUSH_OK;
+    }
+
+    reply = rush_redis_call(ctl->rd, &ctl->args);
+    rc = rush_reply_ok(reply, "hset") ? RUSH_OK : RUSH_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+/* the hash was made by one RENAME and nobody adds to it: HSCAN tells no
+ * field twice.  "-" alone is a denial that a worker has just left */
+
+static int
+rush_digest_redis(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
+{
+    int           more;
+    char          cursor[24];
+    size_t        i;
+    redisReply   *reply, *fields;
+    rush_args_t  *a;
+
+    memset(digest, 0, sizeof(rush_digest_t));
+    strcpy(cursor, "0");
+    a = &ctl->args;
+
+    do {
+        rush_arg_text(a, "HSCAN");
+        rush_arg_key(a, id, 'u');
+        rush_arg_text(a, cursor);
+        rush_arg_text(a, "COUNT");
+        rush_arg_text(a, "2000");
+
+        reply = rush_redis_call(ctl->rd, a);
+
+        if (!rush_reply_ok(reply, "hscan")
+            || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+        {
+            freeReplyObject(reply);
+            return RUSH_ERROR;
+        }
+
+        snprintf(cursor, sizeof(cursor), "%s", reply->element[0]->str);
+        more = strcmp(cursor, "0") != 0;
+        fields = reply->element[1];
+
+        for (i = 0; i + 1 < fields->elements; i += 2) {
+
+            if (strchr(fields->element[i]->str, ':') == NULL) {
+                digest->units += rush_reply_int(fields->element[i + 1], 0);
+
+            } else if (strcmp(fields->element[i + 1]->str, "-") != 0) {
+                rush_digest_add(digest, fields->element[i]->str,
+                                fields->element[i + 1]->str);
+            }
+        }
+
+        freeReplyObject(reply);
+
+    } while (more);
+
+    return RUSH_OK;
+}
+
+
+/* FNV-1a of "field=value", mixed so that sums do not cancel out */
+
+static void
+rush_digest_add(rush_digest_t *digest, const char *field, const char *value)
+{
+    uint64_t     h;
+    const char  *p;
+
+    h = 14695981039346656037ULL;
+
+    for (p = field; *p != '\0'; p++) {
+        h = (h ^ (unsigned char) *p) * 1099511628211ULL;
+    }
+
+    h = (h ^ '=') * 1099511628211ULL;
+
+    for (p = value; *p != '\0'; p++) {
+        h = (h ^ (unsigned char) *p) * 1099511628211ULL;
+    }
+
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111ebULL;
+
+    digest->sum += h ^ (h >> 31);
+    digest->fields++;
+}

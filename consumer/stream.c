@@ -1,0 +1,646 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * From the streams to the store.  A writer reads all warm activities with one
+ * XREADGROUP; what it was given stays pending under its name until the rows
+ * are committed.  After each connect it asks for its own pending entries
+ * first, so nothing that was given to it is left to others.
+ *
+ * While MySQL is away a writer holds its batch and neither reads nor claims.
+ */
+
+
+#include <stdlib.h>
+
+#include "rush_id.h"
+#include "store.h"
+
+
+/* where entries come from, the last words of the command */
+
+typedef enum {
+    RUSH_READ_NEW = 0,
+    RUSH_READ_OWN
+} rush_read_e;
+
+
+static int rush_writer_turn(rush_store_t *s, rush_writer_t *w);
+static int rush_writer_join(rush_store_t *s, rush_writer_t *w);
+static int rush_writer_read(rush_store_t *s, rush_activity_t *only,
+    rush_read_e what, int64_t block, size_t *n);
+static int rush_writer_claim(rush_store_t *s, rush_activity_t *a,
+    int64_t idle);
+static int rush_writer_entry(rush_store_t *s, rush_activity_t *a,
+    const redisReply *entry);
+static int rush_writer_aside(rush_store_t *s, rush_activity_t *a,
+    const redisReply *entry, const rush_str_t *id, const char *cause);
+static int rush_writer_lost(rush_store_t *s, rush_activity_t *a,
+    const rush_str_t *id);
+static int rush_writer_groups(rush_store_t *s);
+static rush_activity_t *rush_writer_key(rush_store_t *s,
+    const redisReply *key);
+static size_t rush_writer_count(rush_store_t *s);
+
+
+int
+rush_writer_run(rush_writer_t *w)
+{
+    unsigned       redis;
+    int64_t        now, discover, claim;
+    rush_db_t     *db;
+    rush_store_t  *s;
+    rush_redis_t  *rd;
+    rush_daemon_t *d;
+
+    d = w->daemon;
+    rd = rush_redis_create(d, w->name);
+    db = rush_db_create(d, w->name);
+    s = (rd && db) ? rush_store_create(d, rd, db, w->name) : NULL;
+
+    redis = 0;
+    discover = 0;
+    claim = 0;
+
+    while (s != NULL && !rush_stopping(d)) {
+
+        if (rush_db_ready(db) != RUSH_OK || rush_redis_ready(rd) != RUSH_OK) {
+            (void) rush_wait(d, 50);
+            continue;
+        }
+
+        now = rush_mono();
+
+        if (redis != rush_redis_generation(rd)) {
+            redis = rush_redis_generation(rd);
+            rush_store_unjoin(s);
+            discover = 0;
+        }
+
+        if (now >= discover) {
+            discover = now + d->conf.discover * 1000;
+
+            if (rush_activity_warm(s) != RUSH_OK
+                || rush_writer_join(s, w) != RUSH_OK)
+            {
+                (void) rush_wait(d, 50);
+                discover = 0;
+                continue;
+            }
+        }
+
+        if (now >= claim) {
+            claim = now + d->conf.claim_interval * 1000;
+
+            if (rush_stream_claim(s, d->conf.claim_idle) != RUSH_OK) {
+                continue;
+            }
+        }
+
+        if (rush_writer_turn(s, w) != RUSH_OK) {
+            (void) rush_wait(d, 20);
+        }
+    }
+
+    rush_store_destroy(s);
+    rush_db_destroy(db);
+    rush_redis_destroy(rd);
+
+    return RUSH_OK;
+}
+
+
+static int
+rush_writer_turn(rush_store_t *s, rush_writer_t *w)
+{
+    size_t  i, n;
+
+    for (i = 0; i < s->nactivities; i++) {
+        if (s->activities[i]->warm) {
+            break;
+        }
+    }
+
+    if (i == s->nactivities) {
+        (void) rush_wait(w->daemon, w->daemon->conf.discover);
+        return RUSH_OK;
+    }
+
+    return rush_writer_read(s, NULL, RUSH_READ_NEW, w->daemon->conf.block,
+                            &n);
+}
+
+
+/* for each activity that is new to this writer */
+
+static int
+rush_writer_join(rush_store_t *s, rush_writer_t *w)
+{
+    size_t            i;
+    rush_activity_t  *a;
+
+    for (i = 0; i < s->nactivities; i++) {
+        a = s->activities[i];
+
+        if (!a->warm || a->joined) {
+            continue;
+        }
+
+        if (rush_stream_group(s->daemon, s->rd, s->db, a->id) == RUSH_ERROR
+            || rush_stream_own(s, a) != RUSH_OK)
+        {
+            return RUSH_ERROR;
+        }
+
+        /* one writer of the instance is enough */
+
+        if (w->n == 1 && !a->replayed) {
+
+            if (rush_stream_replay(s, a) != RUSH_OK) {
+                return RUSH_ERROR;
+            }
+
+            a->replayed = 1;
+        }
+
+        a->joined = 1;
+    }
+
+    return RUSH_OK;
+}
+
+
+void
+rush_store_unjoin(rush_store_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->nactivities; i++) {
+        s->activities[i]->joined = 0;
+    }
+}
+
+
+/* own pending entries, the oldest first; acknowledged ones are gone, so the
+ * question is always the same */
+
+int
+rush_stream_own(rush_store_t *s, rush_activity_t *a)
+{
+    int     rc;
+    size_t  n;
+
+    do {
+        rc = rush_writer_read(s, a, RUSH_READ_OWN, 0, &n);
+    } while (rc == RUSH_OK && n > 0);
+
+    return rc;
+}
+
+
+int
+rush_stream_claim(rush_store_t *s, int64_t idle)
+{
+    size_t  i;
+
+    for (i = 0; i < s->nactivities; i++) {
+
+        if (s->activities[i]->warm
+            && rush_writer_claim(s, s->activities[i], idle) != RUSH_OK)
+        {
+            return RUSH_ERROR;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+int
+rush_stream_new(rush_store_t *s, rush_activity_t *a, size_t *n)
+{
+    return rush_writer_read(s, a, RUSH_READ_NEW, 0, n);
+}
+
+
+/* one XREADGROUP: of one activity, or of all warm ones; *n entries came */
+
+static int
+rush_writer_read(rush_store_t *s, rush_activity_t *only, rush_read_e what,
+    int64_t block, size_t *n)
+{
+    int                rc;
+    size_t             i, streams;
+    redisReply        *reply, *stream;
+    rush_args_t       *args;
+    rush_activity_t   *a;
+
+    *n = 0;
+    streams = 0;
+    args = &s->args;
+
+    rush_arg_text(args, "XREADGROUP");
+    rush_arg_text(args, "GROUP");
+    rush_arg_text(args, RUSH_GROUP);
+    rush_arg_text(args, s->consumer);
+    rush_arg_text(args, "COUNT");
+    rush_arg_int(args, (int64_t) rush_writer_count(s));
+
+    if (block > 0) {
+        rush_arg_text(args, "BLOCK");
+        rush_arg_int(args, block);
+    }
+
+    rush_arg_text(args, "STREAMS");
+
+    for (i = 0; i < s->nactivities; i++) {
+        a = s->activities[i];
+
+        if (only ? a == only : a->warm) {
+            rush_arg_key(args, a->id, 's');
+            streams++;
+        }
+    }
+
+    for (i = 0; i < streams; i++) {
+        rush_arg_text(args, what == RUSH_READ_NEW ? ">" : "0");
+    }
+
+    reply = rush_redis_call(s->rd, args);
+
+    if (reply == NULL) {
+        return RUSH_ERROR;
+    }
+
+    if (RUSH_FP("D1")) {
+        rush_redis_close(s->rd);
+        freeReplyObject(reply);
+        return RUSH_ERROR;
+    }
+
+    if (rush_reply_is(reply, "NOGROUP")) {
+        freeReplyObject(reply);
+        return rush_writer_groups(s);
+    }
+
+    rc = RUSH_ERROR;
+    rush_store_reset(s);
+
+    if (!rush_reply_ok(reply, "xreadgroup")) {
+        goto done;
+    }
+
+    for (i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+    {
+        stream = reply->element[i];
+
+        if (stream->type != REDIS_REPLY_ARRAY || stream->elements != 2) {
+            rush_log(RUSH_LOG_ERROR, "redis: xreadgroup: malformed reply");
+            goto done;
+        }
+
+        a = rush_writer_key(s, stream->element[0]);
+        *n += stream->element[1]->elements;
+
+        if (a == NULL
+            || rush_stream_entries(s, a, stream->element[1]) != RUSH_OK)
+        {
+            goto done;
+        }
+    }
+
+    rc = rush_stream_commit(s);
+
+done:
+
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+/* entries of others that have been pending for "idle" ms */
+
+static int
+rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
+{
+    int          rc, more;
+    char         cursor[RUSH_ID_LEN];
+    size_t       i;
+    redisReply  *reply, *deleted;
+    rush_str_t   id;
+
+    strcpy(cursor, "0-0");
+
+    do {
+        rush_arg_text(&s->args, "XAUTOCLAIM");
+        rush_arg_key(&s->args, a->id, 's');
+        rush_arg_text(&s->args, RUSH_GROUP);
+        rush_arg_text(&s->args, s->consumer);
+        rush_arg_int(&s->args, idle);
+        rush_arg_text(&s->args, cursor);
+        rush_arg_text(&s->args, "COUNT");
+        rush_arg_int(&s->args, (int64_t) rush_writer_count(s));
+
+        reply = rush_redis_call(s->rd, &s->args);
+
+        if (rush_reply_is(reply, "NOGROUP")) {
+            freeReplyObject(reply);
+            return rush_writer_groups(s);
+        }
+
+        if (!rush_reply_ok(reply, "xautoclaim")
+            || reply->type != REDIS_REPLY_ARRAY || reply->elements < 2
+            || reply->element[0]->type != REDIS_REPLY_STRING
+            || (size_t) reply->element[0]->len >= RUSH_ID_LEN)
+        {
+            freeReplyObject(reply);
+            return RUSH_ERROR;
+        }
+
+        strcpy(cursor, reply->element[0]->str);
+        more = strcmp(cursor, "0-0") != 0;
+
+        rush_store_reset(s);
+        rc = rush_stream_entries(s, a, reply->element[1]);
+
+        /* Redis 7 has dropped these from the pending list by itself */
+
+        deleted = reply->elements > 2 ? reply->element[2] : NULL;
+
+        for (i = 0; rc == RUSH_OK && deleted != NULL && i < deleted->elements;
+             i++)
+        {
+            id.data = (unsigned char *) deleted->element[i]->str;
+            id.len = (size_t) deleted->element[i]->len;
+            rc = rush_writer_lost(s, a, &id);
+        }
+
+        rush_stat_add(s->daemon, claimed, reply->element[1]->elements);
+
+        if (rc == RUSH_OK) {
+            rc = rush_stream_commit(s);
+        }
+
+        freeReplyObject(reply);
+
+    } while (rc == RUSH_OK && more);
+
+    return rc;
+}
+
+
+/* [[id, fields], ...] of one activity goes into the batch, which is written
+ * each time it is full */
+
+int
+rush_stream_entries(rush_store_t *s, rush_activity_t *a,
+    const redisReply *entries)
+{
+    size_t  i;
+
+    for (i = 0; i < entries->elements; i++) {
+
+        if (s->nrows >= (size_t) s->daemon->conf.batch) {
+
+            if (rush_stream_commit(s) != RUSH_OK) {
+                return RUSH_ERROR;
+            }
+
+            rush_store_reset(s);
+        }
+
+        if (rush_writer_entry(s, a, entries->element[i]) != RUSH_OK) {
+            return RUSH_ERROR;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+static int
+rush_writer_entry(rush_store_t *s, rush_activity_t *a,
+    const redisReply *entry)
+{
+    size_t       i;
+    int64_t      snowflake, activity;
+    rush_str_t   id;
+    const char  *cause;
+
+    if (entry->type == REDIS_REPLY_NIL) {
+
+        /* Redis 6 claims what was deleted and does not even tell its id */
+
+        return RUSH_OK;
+    }
+
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+        || entry->element[0]->type != REDIS_REPLY_STRING)
+    {
+        rush_log(RUSH_LOG_ERROR, "redis: malformed stream entry");
+        return RUSH_ERROR;
+    }
+
+    id.data = (unsigned char *) entry->element[0]->str;
+    id.len = (size_t) entry->element[0]->len;
+
+    if (rush_store_item(s, a, &id) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    if (entry->element[1]->type == REDIS_REPLY_NIL) {
+        return rush_writer_lost(s, a, &id);
+    }
+
+    if (rush_entry_parse(entry, &s->entry, &cause) != RUSH_OK) {
+        return rush_writer_aside(s, a, entry, &id, cause);
+    }
+
+    for (i = 0; i < s->entry.count; i++) {
+
+        (void) rush_order_no_parse(s->entry.grants[i].order_no.data,
+                                   s->entry.grants[i].order_no.len,
+                                   &snowflake, &activity);
+
+        if (activity != a->id) {
+            return rush_writer_aside(s, a, entry, &id,
+                                     "order number of another activity");
+        }
+    }
+
+    return rush_store_rows(s, a, &s->entry, -1);
+}
+
+
+/* MySQL may be away: then it is tried until the daemon stops */
+
+static int
+rush_writer_aside(rush_store_t *s, rush_activity_t *a,
+    const redisReply *entry, const rush_str_t *id, const char *cause)
+{
+    for ( ;; ) {
+
+        if (rush_db_ready(s->db) == RUSH_OK
+            && rush_dead_entry(s, a->id, id, entry->element[1], cause)
+               == RUSH_OK)
+        {
+            return RUSH_OK;
+        }
+
+        if (rush_wait(s->daemon, 100)) {
+            return RUSH_ERROR;
+        }
+    }
+}
+
+
+/* trimmed or deleted before it was stored: an order may be missing, which
+ * reconcile puts right from the users hash */
+
+static int
+rush_writer_lost(rush_store_t *s, rush_activity_t *a, const rush_str_t *id)
+{
+    rush_stat_add(s->daemon, entries_lost, 1);
+
+    for ( ;; ) {
+
+        if (rush_db_ready(s->db) == RUSH_OK
+            && rush_alarm(s->daemon, s->db, "entry_lost", a->id,
+                          "entry %.*s was pending and has no body",
+                          (int) id->len, id->data)
+               == RUSH_OK)
+        {
+            return RUSH_OK;
+        }
+
+        if (rush_wait(s->daemon, 100)) {
+            return RUSH_ERROR;
+        }
+    }
+}
+
+
+/* stores the batch, then acknowledges it */
+
+int
+rush_stream_commit(rush_store_t *s)
+{
+    size_t            i, k, n;
+    redisReply       *reply;
+    rush_activity_t  *a;
+
+    if (s->nitems == 0) {
+        return RUSH_OK;
+    }
+
+    if (rush_store_flush(s) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    if (s->no_position) {
+        return RUSH_OK;
+    }
+
+    s->grants = (s->grants * 7 + s->nrows * 16 / s->nitems) / 8;
+
+    if (RUSH_FP("D7")) {
+        rush_redis_close(s->rd);
+        return RUSH_ERROR;
+    }
+
+    n = 0;
+
+    for (i = 0; i < s->nitems; i = k) {
+        a = s->items[i].activity;
+
+        for (k = i + 1; k < s->nitems && s->items[k].activity == a; k++) {
+            /* void */
+        }
+
+        rush_arg_text(&s->args, "XACK");
+        rush_arg_key(&s->args, a->id, 's');
+        rush_arg_text(&s->args, RUSH_GROUP);
+
+        while (i < k) {
+            rush_arg_str(&s->args, &s->items[i++].id);
+        }
+
+        if (rush_redis_push(s->rd, &s->args) != RUSH_OK) {
+            return RUSH_ERROR;
+        }
+
+        n++;
+    }
+
+    while (n-- > 0) {
+        reply = rush_redis_pull(s->rd);
+
+        if (!rush_reply_ok(reply, "xack")) {
+            freeReplyObject(reply);
+
+            /* the next connection begins with what is still pending */
+
+            rush_redis_close(s->rd);
+            return RUSH_ERROR;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    if (RUSH_FP("D8")) {
+        rush_redis_close(s->rd);
+        return RUSH_ERROR;
+    }
+
+    return RUSH_OK;
+}
+
+
+/* "NOGROUP" does not say which */
+
+static int
+rush_writer_groups(rush_store_t *s)
+{
+    size_t            i;
+    rush_activity_t  *a;
+
+    for (i = 0; i < s->nactivities; i++) {
+        a = s->activities[i];
+
+        if ((a->warm || s->drain)
+            && rush_stream_group(s->daemon, s->rd, s->db, a->id)
+               == RUSH_ERROR)
+        {
+            return RUSH_ERROR;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+static rush_activity_t *
+rush_writer_key(rush_store_t *s, const redisReply *key)
+{
+    if (key->type != REDIS_REPLY_STRING || strncmp(key->str, "{a:", 3) != 0) {
+        rush_log(RUSH_LOG_ERROR, "redis: entries of an unknown stream");
+        return NULL;
+    }
+
+    return rush_activity_find(s, strtoll(key->str + 3, NULL, 10));
+}
+
+
+/* entries that make about one batch: grants of an entry differ by load */
+
+static size_t
+rush_writer_count(rush_store_t *s)
+{
+    size_t  n;
+
+    n = (size_t) s->daemon->conf.batch * 16
+        / (s->grants < 16 ? 16 : s->grants);
+
+    return n ? n : 1;
+}

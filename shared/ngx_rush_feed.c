@@ -1,0 +1,349 @@
+@HEAD@
+void
+ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
+{
+    ngx_uint_t               i;
+    ngx_rush_revoke_item_t  *item;
+
+    if (ngx_rush_revoke_sh == NULL) {
+        return;
+    }
+
+    ngx_rush_count(NGX_RUSH_C_REVOKE_ADDED, 1);
+    ngx_rush_revoke_insert(kind, id, version);
+
+    for (i = 0; i < NGX_RUSH_RETRY_ITEMS; i++) {
+        item = &ngx_rush_retry_items[i];
+
+        if (item->kind == 0) {
+            item->kind = kind;
+            item->id = id;
+            item->version = version;
+
+            ngx_rush_revoke_send(item);
+            return;
+        }
+    }
+
+    ngx_rush_count(NGX_RUSH_C_REVOKE_LOST, 1);
+}
+
+
+static void
+ngx_rush_revoke_send(ngx_rush_revoke_item_t *item)
+{
+    u_char      id[NGX_INT64_LEN], version[NGX_INT64_LEN];
+    u_char      oldest[NGX_INT64_LEN];
+    int64_t     ms;
+    ngx_str_t   args[12];
+
+    ms = ngx_rush_now_ms() - 1000
+         * (int64_t) (ngx_rush_revoke_kept + NGX_RUSH_REVOKE_SLACK);
+
+    ngx_str_set(&args[0], "XADD");
+    ngx_str_set(&args[1], RUSH_REVOKE_KEY);
+    ngx_str_set(&args[2], "MINID");
+    ngx_str_set(&args[3], "~");
+    args[4].data = oldest;
+    args[4].len = ngx_sprintf(oldest, "%L", ms) - oldest;
+    ngx_str_set(&args[5], "*");
+    ngx_str_set(&args[6], "k");
+    args[7].data = &item->kind;
+    args[7].len = 1;
+    ngx_str_set(&args[8], "i");
+    args[9].data = id;
+    args[9].len = ngx_sprintf(id, "%L", item->id) - id;
+    ngx_str_set(&args[10], "v");
+    args[11].data = version;
+    args[11].len = ngx_sprintf(version, "%L", item->version) - version;
+
+    if (ngx_rush_redis_send(NGX_RUSH_LANE_SIDE, 12, args, 0,
+                            ngx_rush_revoke_sent, item)
+        == NGX_OK)
+    {
+        item->sent = 1;
+        return;
+    }
+
+    if (!ngx_rush_retry_event.timer_set) {
+        ngx_add_timer(&ngx_rush_retry_event, NGX_RUSH_RETRY_PERIOD);
+    }
+}
+
+
+static void
+ngx_rush_revoke_sent(void *data, redisReply *reply, rush_outcome_e outcome)
+{
+    ngx_rush_revoke_item_t  *item = data;
+
+    item->sent = 0;
+
+    if (outcome == RUSH_DONE && reply && reply->type == REDIS_REPLY_STRING) {
+        item->kind = 0;
+        return;
+    }
+
+    if (!ngx_rush_retry_event.timer_set) {
+        ngx_add_timer(&ngx_rush_retry_event, NGX_RUSH_RETRY_PERIOD);
+    }
+}
+
+
+/* not cancelable: what was not sent yet is work in flight */
+
+static void
+ngx_rush_retry_handler(ngx_event_t *ev)
+{
+    ngx_uint_t               i;
+    ngx_rush_revoke_item_t  *item;
+
+    if (ngx_exiting) {
+        ngx_rush_retry_leaving++;
+    }
+
+    for (i = 0; i < NGX_RUSH_RETRY_ITEMS; i++) {
+        item = &ngx_rush_retry_items[i];
+
+        if (item->kind == 0 || item->sent) {
+            continue;
+        }
+
+        if (ngx_rush_retry_leaving > NGX_RUSH_RETRY_LAST) {
+            ngx_rush_count(NGX_RUSH_C_REVOKE_LOST, 1);
+            item->kind = 0;
+            continue;
+        }
+
+        ngx_rush_count(NGX_RUSH_C_REVOKE_RETRIES, 1);
+        ngx_rush_revoke_send(item);
+    }
+}
+
+
+static void
+ngx_rush_feed_handler(ngx_event_t *ev)
+{
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (!ngx_rush_feed_asked
+        && ngx_rush_lease(&ngx_rush_revoke_sh->lease, NGX_RUSH_FEED_LEASE)
+           == NGX_OK)
+    {
+        ngx_rush_feed_read();
+    }
+
+    ngx_add_timer(ev, NGX_RUSH_FEED_PERIOD);
+}
+
+
+static void
+ngx_rush_feed_read(void)
+{
+    u_char      id[2 * NGX_INT64_LEN], count[NGX_INT64_LEN];
+    uint64_t    last;
+    ngx_str_t   args[6];
+
+    last = ngx_rush_revoke_sh->last;
+
+    ngx_str_set(&args[0], "XREAD");
+    ngx_str_set(&args[1], "COUNT");
+    args[2].data = count;
+    args[2].len = ngx_sprintf(count, "%d", NGX_RUSH_FEED_COUNT) - count;
+    ngx_str_set(&args[3], "STREAMS");
+    ngx_str_set(&args[4], RUSH_REVOKE_KEY);
+    args[5].data = id;
+    args[5].len = ngx_sprintf(id, "%uL-%uL", last >> NGX_RUSH_SEQ_BITS,
+                              last & NGX_RUSH_SEQ_MAX) - id;
+
+    if (ngx_rush_redis_send(NGX_RUSH_LANE_SIDE, 6, args, 0,
+                            ngx_rush_feed_answer, NULL)
+        == NGX_OK)
+    {
+        ngx_rush_feed_asked = 1;
+    }
+}
+
+
+static void
+ngx_rush_feed_answer(void *data, redisReply *reply, rush_outcome_e outcome)
+{
+    ngx_rush_feed_asked = 0;
+
+    if (outcome != RUSH_DONE || reply == NULL
+        || reply->type == REDIS_REPLY_ERROR)
+    {
+        return;                         /* the driver has logged it */
+    }
+
+    ngx_rush_revoke_sh->heard = ngx_current_msec;
+
+    if (ngx_rush_feed_entries(reply) >= NGX_RUSH_FEED_COUNT && !ngx_exiting) {
+        ngx_rush_feed_read();
+    }
+}
+
+
+/* nil, or [[key, [entry, ...]]]; how many entries there were */
+
+static ngx_uint_t
+ngx_rush_feed_entries(redisReply *reply)
+{
+    size_t       i;
+    uint64_t     last;
+    redisReply  *stream, *list;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1) {
+        return 0;
+    }
+
+    stream = reply->element[0];
+
+    if (stream->type != REDIS_REPLY_ARRAY || stream->elements != 2
+        || stream->element[1]->type != REDIS_REPLY_ARRAY)
+    {
+        return 0;
+    }
+
+    list = stream->element[1];
+
+    for (i = 0; i < list->elements; i++) {
+
+        if (ngx_rush_feed_entry(list->element[i], &last) != NGX_OK) {
+            ngx_rush_count(NGX_RUSH_C_REVOKE_BAD, 1);
+        }
+
+        ngx_rush_revoke_raise(&ngx_rush_revoke_sh->last, last);
+    }
+
+    ngx_rush_count(NGX_RUSH_C_REVOKE_RECEIVED, list->elements);
+
+    return list->elements;
+}
+
+
+/* [id, [k, u|s, i, id, v, version]]; *last is 0 when there is no id */
+
+static ngx_int_t
+ngx_rush_feed_entry(redisReply *entry, uint64_t *last)
+{
+    char         kind, name;
+    size_t       i;
+    u_char      *p, *dash, *end;
+    int64_t      id, version, ms, seq;
+    redisReply  *fields, *value;
+
+    *last = 0;
+
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+        || entry->element[0]->type != REDIS_REPLY_STRING)
+    {
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) entry->element[0]->str;
+    end = p + entry->element[0]->len;
+    dash = ngx_strlchr(p, end, '-');
+
+    if (dash == NULL) {
+        return NGX_ERROR;
+    }
+
+    ms = ngx_atoof(p, dash - p);
+    seq = ngx_atoof(dash + 1, end - dash - 1);
+
+    if (ms < 0 || seq < 0 || ms >> (63 - NGX_RUSH_SEQ_BITS)) {
+        return NGX_ERROR;
+    }
+
+    *last = (uint64_t) ms << NGX_RUSH_SEQ_BITS
+            | (uint64_t) ngx_min(seq, NGX_RUSH_SEQ_MAX);
+
+    fields = entry->element[1];
+
+    if (fields->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    kind = 0;
+    id = 0;
+    version = 0;
+
+    for (i = 0; i + 1 < fields->elements; i += 2) {
+        value = fields->element[i + 1];
+
+        if (fields->element[i]->type != REDIS_REPLY_STRING
+            || fields->element[i]->len != 1
+            || value->type != REDIS_REPLY_STRING)
+        {
+            return NGX_ERROR;
+        }
+
+        name = fields->element[i]->str[0];
+
+        if (name == 'k' && value->len == 1) {
+            kind = value->str[0];
+
+        } else if (name == 'i') {
+            id = ngx_rush_feed_number(value);
+
+        } else if (name == 'v') {
+            version = ngx_rush_feed_number(value);
+        }
+    }
+
+    if ((kind != 'u' && kind != 's') || id <= 0 || version < 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_rush_revoke_insert(kind, id, version);
+
+    return NGX_OK;
+}
+
+
+static int64_t
+ngx_rush_feed_number(redisReply *reply)
+{
+    return ngx_atoof((u_char *) reply->str, reply->len);
+}
+
+
+ngx_msec_t
+ngx_rush_revoke_age(void)
+{
+    ngx_msec_int_t  age;
+
+    if (ngx_rush_revoke_sh == NULL) {
+        return 0;
+    }
+
+    age = (ngx_msec_int_t) (ngx_current_msec - ngx_rush_revoke_sh->heard);
+
+    return ngx_max(age, 0);             /* another worker's clock is ahead */
+}
+
+
+ngx_int_t
+ngx_rush_revoke_init(ngx_cycle_t *cycle)
+{
+    if (ngx_rush_revoke_sh == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_rush_feed_dummy.fd = (ngx_socket_t) -1;
+
+    ngx_rush_retry_event.handler = ngx_rush_retry_handler;
+    ngx_rush_retry_event.data = &ngx_rush_feed_dummy;
+    ngx_rush_retry_event.log = cycle->log;
+
+    ngx_rush_feed_event.handler = ngx_rush_feed_handler;
+    ngx_rush_feed_event.data = &ngx_rush_feed_dummy;
+    ngx_rush_feed_event.log = cycle->log;
+    ngx_rush_feed_event.cancelable = 1;
+
+    ngx_add_timer(&ngx_rush_feed_event, 1);
+
+    return NGX_OK;
+}

@@ -1,0 +1,421 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_rush_shm.h"
+#include "ngx_rush_counters.h"
+
+
+/*
+ * Rate limits by GCRA: of a key only its "theoretical arrival time" is kept,
+ * the moment at which its bucket is full again.
+ *
+ *     line 0: seed, number of buckets | buckets of 8 cells {key, tat}
+ *
+ * A request finds its bucket by hash and its cell by comparing 8 keys; a
+ * refused one has read these two cache lines and written nothing.  A key that
+ * has no cell takes the one with the smallest tat: the key that will miss it
+ * least.  "key" is a hash of class, key and the rate itself, so locations
+ * with rates of their own, or a changed configuration, count apart.
+ *
+ * No locks.  tat is moved by compare-and-swap.  key and tat are two words:
+ * a new owner moves tat first and then writes its key, so between the two,
+ * or for ever if it is killed there, the old key finds a tat that is a
+ * little too late or too early, and is right again after one turn.  Two
+ * workers may give one new key two cells; the second is never found again
+ * and gets old.  Both let through or hold back some requests more, never
+ * block and never last: the limits are approximate by that much.
+ *
+ * Time is ngx_current_msec: monotonic, the same in all workers, but coarse
+ * (up to 10 ms).  What is allowed at once is never less than what the rate
+ * brings in that time, else a high rate with a small burst could not be
+ * reached.
+ */
+
+
+#define NGX_RUSH_LIMIT_LAYOUT   0x4c494d01
+#define NGX_RUSH_LIMIT_MIN      65536
+#define NGX_RUSH_LIMIT_WAYS     8
+#define NGX_RUSH_LIMIT_TRIES    8
+#define NGX_RUSH_LIMIT_TICK     10000000    /* ns */
+#define NGX_RUSH_LIMIT_MAX      1000000     /* rate and burst */
+
+
+typedef struct {
+    ngx_atomic_t             key;           /* 0: free */
+    ngx_atomic_t             tat;           /* ns */
+} ngx_rush_limit_cell_t;
+
+
+typedef struct {
+    ngx_rush_limit_cell_t    cells[NGX_RUSH_LIMIT_WAYS];
+} ngx_rush_limit_bucket_t;
+
+
+typedef struct {
+    uint64_t                 seed;
+    uint64_t                 buckets;
+    u_char                   pad[112];
+} ngx_rush_limit_sh_t;
+
+
+_Static_assert(sizeof(ngx_rush_limit_bucket_t) == 128
+               && sizeof(ngx_rush_limit_sh_t) == 128,
+               "buckets are aligned to two lines");
+
+
+static ngx_int_t ngx_rush_limit_fresh(void *base, size_t size,
+    ngx_log_t *log);
+static ngx_rush_limit_cell_t *ngx_rush_limit_find(
+    ngx_rush_limit_bucket_t *bucket, uint64_t key, uint64_t *tat);
+static void ngx_rush_limit_quota(ngx_rush_quota_t *quota, uint64_t ahead,
+    uint64_t depth);
+static char *ngx_rush_limit_parse(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_rush_rate_t *rate);
+
+
+static ngx_str_t  ngx_rush_limit_names[NGX_RUSH_LIMIT_CLASSES] = {
+    ngx_null_string,
+    ngx_string("api"),
+    ngx_string("buy"),
+    ngx_string("login"),
+    ngx_string("global")
+};
+
+static ngx_rush_rate_t  ngx_rush_limit_defaults[NGX_RUSH_LIMIT_CLASSES] = {
+    { 0, 0, 1 },
+    { 100, 200, 1 },
+    { 5, 10, 1 },
+    { 10, 20, 1 },
+    { 1000, 2000, 1 }
+};
+
+static ngx_rush_limit_sh_t  *ngx_rush_limit_sh;
+
+
+ngx_int_t
+ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
+    ngx_rush_quota_t *quota)
+{
+    uint64_t                  now, tat, start, step, depth;
+    ngx_uint_t                tries;
+    ngx_rush_limit_sh_t      *sh;
+    ngx_rush_limit_cell_t    *cell;
+    ngx_rush_limit_bucket_t  *bucket;
+
+    sh = ngx_rush_limit_sh;
+
+    if (rate->rate == 0 || sh == NULL) {
+        return NGX_OK;
+    }
+
+    now = (uint64_t) ngx_current_msec * 1000000;
+    step = (uint64_t) ngx_max(rate->period, 1) * 1000000000 / rate->rate;
+    depth = (uint64_t) (ngx_max(rate->burst, 1) - 1) * step;
+    depth = ngx_max(depth, NGX_RUSH_LIMIT_TICK);
+
+    key = ngx_rush_mix(key ^ ngx_rush_mix(sh->seed + salt
+                                          + ngx_rush_mix(step ^ depth << 20)));
+    key |= (key == 0);
+
+    bucket = (ngx_rush_limit_bucket_t *) (sh + 1);
+    bucket += ((key >> 32) * sh->buckets) >> 32;
+
+    for (tries = 0; tries < NGX_RUSH_LIMIT_TRIES; tries++) {
+
+        cell = ngx_rush_limit_find(bucket, key, &tat);
+
+        if (cell->key != key) {
+
+            if (!ngx_atomic_cmp_set(&cell->tat, tat, now + step)) {
+                continue;
+            }
+
+            if (tat > now) {
+                ngx_rush_count(NGX_RUSH_C_LIMIT_EVICTED, 1);
+            }
+
+            cell->key = key;
+            return NGX_OK;
+        }
+
+        start = ngx_max(tat, now);
+
+        if (start - now > depth) {
+            ngx_rush_limit_quota(quota, start - now, depth);
+            return NGX_DECLINED;
+        }
+
+        if (ngx_atomic_cmp_set(&cell->tat, tat, start + step)) {
+            return NGX_OK;
+        }
+    }
+
+    /* many workers at one cell: to let one through is better than to spin */
+
+    return NGX_OK;
+}
+
+
+/* the cell of the key, or the one to take for it; *tat as it was seen */
+
+static ngx_rush_limit_cell_t *
+ngx_rush_limit_find(ngx_rush_limit_bucket_t *bucket, uint64_t key,
+    uint64_t *tat)
+{
+    uint64_t                t, least;
+    ngx_uint_t              i;
+    ngx_rush_limit_cell_t  *cell, *oldest;
+
+    least = 0;
+    oldest = NULL;
+
+    for (i = 0; i < NGX_RUSH_LIMIT_WAYS; i++) {
+        cell = &bucket->cells[i];
+        t = cell->tat;
+
+        if (cell->key == key) {
+            *tat = t;
+            return cell;
+        }
+
+        if (oldest == NULL || t < least) {
+            least = t;
+            oldest = cell;
+        }
+    }
+
+    *tat = least;
+
+    return oldest;
+}
+
+
+static void
+ngx_rush_limit_quota(ngx_rush_quota_t *quota, uint64_t ahead, uint64_t depth)
+{
+    if (quota == NULL) {
+        return;
+    }
+
+    quota->remaining = 0;
+    quota->reset = (ahead + 999999999) / 1000000000;
+    quota->retry_after = ngx_max((ahead - depth + 999999999) / 1000000000, 1);
+}
+
+
+uint64_t
+ngx_rush_addr_key(ngx_http_request_t *r)
+{
+    uint64_t              prefix;
+    uint32_t              addr;
+    struct sockaddr      *sa;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    sa = r->connection->sockaddr;
+
+    switch (sa->sa_family) {
+
+    case AF_INET:
+        addr = ((struct sockaddr_in *) sa)->sin_addr.s_addr;
+        return ngx_rush_mix((uint64_t) addr << 1 | 1);
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+
+        if (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
+            ngx_memcpy(&addr, &sin6->sin6_addr.s6_addr[12], 4);
+            return ngx_rush_mix((uint64_t) addr << 1 | 1);
+        }
+
+        ngx_memcpy(&prefix, sin6->sin6_addr.s6_addr, 8);
+        return ngx_rush_mix(ngx_rush_mix(prefix) + 6);
+#endif
+    }
+
+    return 0;
+}
+
+
+char *
+ngx_rush_limit_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_rush_rate_t  *rates = (ngx_rush_rate_t *) ((char *) conf
+                                                   + cmd->offset);
+
+    char             *rv;
+    ngx_str_t        *value;
+    ngx_uint_t        i, class;
+    ngx_rush_rate_t   rate;
+
+    value = cf->args->elts;
+
+    for (class = 1; class < NGX_RUSH_LIMIT_CLASSES; class++) {
+
+        if (value[1].len == ngx_rush_limit_names[class].len
+            && ngx_strcmp(value[1].data, ngx_rush_limit_names[class].data)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    if (class == NGX_RUSH_LIMIT_CLASSES) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "limit class \"%V\" is unknown: "
+                           "global, api, buy or login", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rates[class].rate != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    ngx_memzero(&rate, sizeof(ngx_rush_rate_t));
+    rate.period = 1;
+
+    if (cf->args->nelts == 3 && ngx_strcmp(value[2].data, "off") == 0) {
+        rates[class] = rate;
+        return NGX_CONF_OK;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        rv = ngx_rush_limit_parse(cf, &value[i], &rate);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (rate.rate == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "limit \"%V\" needs \"rate=\" or \"off\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rate.burst == 0) {
+        rate.burst = rate.rate;
+    }
+
+    rates[class] = rate;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_rush_limit_parse(ngx_conf_t *cf, ngx_str_t *value, ngx_rush_rate_t *rate)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_int_t   n;
+
+    p = value->data;
+    len = value->len;
+    n = NGX_ERROR;
+
+    if (len > 6 && ngx_strncmp(p, "burst=", 6) == 0 && rate->burst == 0) {
+        n = ngx_atoi(p + 6, len - 6);
+        rate->burst = n;
+
+    } else if (len > 5 && ngx_strncmp(p, "rate=", 5) == 0 && rate->rate == 0) {
+        p += 5;
+        len -= 5;
+
+        if (len > 3 && ngx_strncmp(p + len - 3, "r/s", 3) == 0) {
+            len -= 3;
+
+        } else if (len > 3 && ngx_strncmp(p + len - 3, "r/m", 3) == 0) {
+            len -= 3;
+            rate->period = 60;
+        }
+
+        n = ngx_atoi(p, len);
+        rate->rate = n;
+    }
+
+    if (n < 1 || n > NGX_RUSH_LIMIT_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "limit parameter \"%V\" is not valid: rate=N[r/s] "
+                           "or rate=Nr/m, burst=N, N from 1 to %d",
+                           value, NGX_RUSH_LIMIT_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+void
+ngx_rush_limit_unset(ngx_rush_rate_t *rates)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_RUSH_LIMIT_CLASSES; i++) {
+        rates[i].rate = NGX_CONF_UNSET_UINT;
+        rates[i].burst = NGX_CONF_UNSET_UINT;
+        rates[i].period = NGX_CONF_UNSET_UINT;
+    }
+}
+
+
+void
+ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_RUSH_LIMIT_CLASSES; i++) {
+
+        if (conf[i].rate != NGX_CONF_UNSET_UINT) {
+            continue;
+        }
+
+        conf[i] = (prev[i].rate != NGX_CONF_UNSET_UINT)
+                  ? prev[i] : ngx_rush_limit_defaults[i];
+    }
+}
+
+
+ngx_int_t
+ngx_rush_limit_zone(ngx_conf_t *cf, size_t size)
+{
+    ngx_rush_zone_t  *zone;
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_rush_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&zone->name, "rush_limit");
+    zone->size = size;
+    zone->min = NGX_RUSH_LIMIT_MIN;
+    zone->layout = NGX_RUSH_LIMIT_LAYOUT;
+    zone->init = ngx_rush_limit_fresh;
+    zone->tag = &ngx_http_rush_core_module;
+    zone->link = (void **) &ngx_rush_limit_sh;
+
+    return ngx_rush_zone_add(cf, zone);
+}
+
+
+static ngx_int_t
+ngx_rush_limit_fresh(void *base, size_t size, ngx_log_t *log)
+{
+    ngx_rush_limit_sh_t  *sh = base;
+
+    /* nobody outside can tell which keys share a bucket */
+
+    sh->seed = (uint64_t) ngx_random() << 32 ^ (uint64_t) ngx_random()
+               ^ ngx_rush_mix((uint64_t) ngx_rush_now_ms() ^ ngx_pid);
+
+    sh->buckets = (size - sizeof(ngx_rush_limit_sh_t))
+                  / sizeof(ngx_rush_limit_bucket_t);
+
+    return NGX_OK;
+}

@@ -1,0 +1,412 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_rush_redis.h"
+#include "ngx_rush_shm.h"
+#include "ngx_rush_counters.h"
+
+
+/*
+ * Revoked tokens: a table every worker of the node reads at each request
+ * with a token, and the feed that keeps the tables of all nodes the same.
+ *
+ *     line 0..1: header | buckets of 7 cells {key, word} and "spilled"
+ *
+ * key is id << 1 | kind (ids are below 2^63, so it is the id itself, no
+ * hash); word is version << 32 | second in which it expires.  For a user,
+ * tokens with a lower version are revoked, for a session all.  An expired
+ * word means nothing, whatever the key.  A key that finds its bucket full of
+ * live cells goes to the next one, up to 4; "spilled" says until when a
+ * reader has to look there.  With all 4 full the cell that expires first
+ * gives way, which is counted: the zone is too small then.
+ *
+ * No locks.  A reader takes key, word, key: the same key twice means the word
+ * is that key's.  A writer claims a cell, by compare-and-swap of the key, only
+ * when its word expired GRACE seconds ago, while the key's own writers leave
+ * such a cell alone a little earlier; so both never change one cell, short
+ * of a worker that stands still in between for seconds.  Killed after the
+ * claim, a writer leaves a key with an expired word: a free cell.  Two
+ * workers may give one key two cells; readers look at all of them.
+ *
+ * The feed: one worker a node, by lease, reads the stream from the last id
+ * kept here, every 250 ms and at once after a full answer.  The id is one
+ * word (ms << 20 | sequence), moved forward only; a sequence that does not
+ * fit makes entries be read again, which changes nothing.  A node that starts
+ * reads the stream from its beginning; it is trimmed by age.
+ *
+ * What ngx_rush_revoke() could not send stays in a list of the worker and is
+ * sent again every 500 ms: when the outcome is unknown too, since an entry
+ * told twice changes nothing.  A leaving worker tries for 5 s; what is left
+ * then is counted as lost (this node knows it, and MySQL does).
+ */
+
+
+#define NGX_RUSH_REVOKE_LAYOUT   0x52565201
+#define NGX_RUSH_REVOKE_MIN      65536
+#define NGX_RUSH_REVOKE_WAYS     7
+#define NGX_RUSH_REVOKE_SPILL    4          /* buckets a key may stand in */
+#define NGX_RUSH_REVOKE_TRIES    8
+#define NGX_RUSH_REVOKE_TTL      900        /* s */
+#define NGX_RUSH_REVOKE_SLACK    60         /* s, for clocks and leeway */
+#define NGX_RUSH_REVOKE_GRACE    8          /* s */
+
+#define NGX_RUSH_FEED_LEASE      1000       /* ms */
+#define NGX_RUSH_FEED_PERIOD     250        /* ms */
+#define NGX_RUSH_FEED_COUNT      1000
+
+#define NGX_RUSH_SEQ_BITS        20
+#define NGX_RUSH_SEQ_MAX         ((1 << NGX_RUSH_SEQ_BITS) - 1)
+
+#define NGX_RUSH_RETRY_ITEMS     1024
+#define NGX_RUSH_RETRY_PERIOD    500        /* ms */
+#define NGX_RUSH_RETRY_LAST      10         /* periods when leaving */
+
+
+typedef struct {
+    ngx_atomic_t             key;           /* 0: never used */
+    ngx_atomic_t             word;
+} ngx_rush_revoke_cell_t;
+
+
+typedef struct {
+    ngx_rush_revoke_cell_t   cells[NGX_RUSH_REVOKE_WAYS];
+    ngx_atomic_t             spilled;       /* s */
+    ngx_atomic_t             pad;
+} ngx_rush_revoke_bucket_t;
+
+
+typedef struct {
+    uint64_t                 buckets;
+    ngx_atomic_t             latest;        /* s, when all have expired */
+    u_char                   pad[112];
+
+    ngx_atomic_t             lease;
+    ngx_atomic_t             last;          /* id of the stream */
+    ngx_atomic_t             heard;         /* ms */
+    u_char                   pad2[104];
+} ngx_rush_revoke_sh_t;
+
+
+typedef struct {                            /* one revocation to be sent */
+    int64_t                  id;
+    int64_t                  version;
+    u_char                   kind;          /* 0: item is free */
+    unsigned                 sent:1;        /* answer is awaited */
+} ngx_rush_revoke_item_t;
+
+
+_Static_assert(sizeof(ngx_rush_revoke_bucket_t) == 128
+               && sizeof(ngx_rush_revoke_sh_t) == 256,
+               "buckets are aligned to two lines");
+
+
+static ngx_int_t ngx_rush_revoke_fresh(void *base, size_t size,
+    ngx_log_t *log);
+static ngx_rush_revoke_bucket_t *ngx_rush_revoke_bucket(uint64_t key,
+    ngx_uint_t n);
+static ngx_uint_t ngx_rush_revoke_found(uint64_t key, uint64_t version,
+    uint64_t now);
+static void ngx_rush_revoke_insert(u_char kind, int64_t id, int64_t version);
+static ngx_int_t ngx_rush_revoke_place(uint64_t key, uint64_t word,
+    uint64_t now);
+static ngx_int_t ngx_rush_revoke_merge(ngx_rush_revoke_cell_t *cell,
+    uint64_t key, uint64_t word, uint64_t now);
+static ngx_rush_revoke_cell_t *ngx_rush_revoke_first(uint64_t key);
+static void ngx_rush_revoke_raise(ngx_atomic_t *value, uint64_t to);
+
+static void ngx_rush_revoke_send(ngx_rush_revoke_item_t *item);
+static void ngx_rush_revoke_sent(void *data, redisReply *reply,
+    rush_outcome_e outcome);
+static void ngx_rush_retry_handler(ngx_event_t *ev);
+static void ngx_rush_feed_handler(ngx_event_t *ev);
+static void ngx_rush_feed_read(void);
+static void ngx_rush_feed_answer(void *data, redisReply *reply,
+    rush_outcome_e outcome);
+static ngx_uint_t ngx_rush_feed_entries(redisReply *reply);
+static ngx_int_t ngx_rush_feed_entry(redisReply *entry, uint64_t *last);
+static int64_t ngx_rush_feed_number(redisReply *reply);
+
+
+static ngx_rush_revoke_sh_t    *ngx_rush_revoke_sh;
+static ngx_uint_t               ngx_rush_revoke_kept = NGX_RUSH_REVOKE_TTL;
+
+static ngx_event_t              ngx_rush_feed_event;
+static ngx_event_t              ngx_rush_retry_event;
+static ngx_connection_t         ngx_rush_feed_dummy;
+static ngx_uint_t               ngx_rush_feed_asked;
+static ngx_uint_t               ngx_rush_retry_leaving;
+static ngx_rush_revoke_item_t   ngx_rush_retry_items[NGX_RUSH_RETRY_ITEMS];
+
+
+ngx_int_t
+ngx_rush_revoked(rush_claims_t *claims)
+{
+    uint64_t  now;
+
+    now = ngx_time();
+
+    if (ngx_rush_revoke_sh == NULL || ngx_rush_revoke_sh->latest <= now) {
+        return NGX_OK;
+    }
+
+    if (ngx_rush_revoke_found((uint64_t) claims->user << 1,
+                              (uint64_t) claims->version, now)
+        || ngx_rush_revoke_found((uint64_t) claims->session << 1 | 1, 0, now))
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_rush_revoke_found(uint64_t key, uint64_t version, uint64_t now)
+{
+    uint64_t                   word;
+    ngx_uint_t                 i, n;
+    ngx_rush_revoke_cell_t    *cell;
+    ngx_rush_revoke_bucket_t  *bucket;
+
+    for (n = 0; n < NGX_RUSH_REVOKE_SPILL; n++) {
+        bucket = ngx_rush_revoke_bucket(key, n);
+
+        for (i = 0; i < NGX_RUSH_REVOKE_WAYS; i++) {
+            cell = &bucket->cells[i];
+
+            if (__atomic_load_n(&cell->key, __ATOMIC_ACQUIRE) != key) {
+                continue;
+            }
+
+            word = __atomic_load_n(&cell->word, __ATOMIC_ACQUIRE);
+
+            if ((word & 0xffffffff) > now
+                && ((key & 1) || version < word >> 32)
+                && __atomic_load_n(&cell->key, __ATOMIC_RELAXED) == key)
+            {
+                return 1;
+            }
+        }
+
+        if (bucket->spilled <= now) {
+            break;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_rush_revoke_bucket_t *
+ngx_rush_revoke_bucket(uint64_t key, ngx_uint_t n)
+{
+    uint64_t                   i;
+    ngx_rush_revoke_bucket_t  *buckets;
+
+    buckets = (ngx_rush_revoke_bucket_t *) (ngx_rush_revoke_sh + 1);
+
+    i = ((ngx_rush_mix(key) >> 32) * ngx_rush_revoke_sh->buckets) >> 32;
+    i += n;
+
+    if (i >= ngx_rush_revoke_sh->buckets) {
+        i -= ngx_rush_revoke_sh->buckets;
+    }
+
+    return &buckets[i];
+}
+
+
+static void
+ngx_rush_revoke_insert(u_char kind, int64_t id, int64_t version)
+{
+    uint64_t                 key, word, now, until, old;
+    ngx_uint_t               tries;
+    ngx_rush_revoke_cell_t  *cell;
+
+    now = ngx_time();
+    until = now + ngx_rush_revoke_kept + NGX_RUSH_REVOKE_SLACK;
+
+    key = (uint64_t) id << 1 | (kind == 's');
+    word = (uint64_t) ngx_min(version, 0xffffffff) << 32 | until;
+
+    /* first, or a reader would not look */
+
+    ngx_rush_revoke_raise(&ngx_rush_revoke_sh->latest, until);
+
+    for (tries = 0; tries < NGX_RUSH_REVOKE_TRIES; tries++) {
+
+        if (ngx_rush_revoke_place(key, word, now) == NGX_OK) {
+            return;
+        }
+    }
+
+    /* no cell is free: the next to expire of the first bucket has to go */
+
+    for (tries = 0; tries < NGX_RUSH_REVOKE_TRIES; tries++) {
+        cell = ngx_rush_revoke_first(key);
+        old = cell->key;
+
+        if (ngx_atomic_cmp_set(&cell->key, old, key)) {
+            cell->word = word;
+            break;
+        }
+    }
+
+    ngx_rush_count(NGX_RUSH_C_REVOKE_EVICTED, 1);
+}
+
+
+/* one look at all cells the key may stand in; NGX_AGAIN: lost a race or no
+ * cell is free */
+
+static ngx_int_t
+ngx_rush_revoke_place(uint64_t key, uint64_t word, uint64_t now)
+{
+    uint64_t                   old, until;
+    ngx_uint_t                 i, n;
+    ngx_rush_revoke_cell_t    *cell, *idle;
+    ngx_rush_revoke_bucket_t  *bucket;
+
+    for (n = 0; n < NGX_RUSH_REVOKE_SPILL; n++) {
+        bucket = ngx_rush_revoke_bucket(key, n);
+        idle = NULL;
+
+        for (i = 0; i < NGX_RUSH_REVOKE_WAYS; i++) {
+            cell = &bucket->cells[i];
+            until = cell->word & 0xffffffff;
+
+            if (cell->key == key
+                && until + NGX_RUSH_REVOKE_GRACE / 2 > now)
+            {
+                return ngx_rush_revoke_merge(cell, key, word, now);
+            }
+
+            if (idle == NULL && until + NGX_RUSH_REVOKE_GRACE < now) {
+                idle = cell;
+            }
+        }
+
+        if (idle) {
+            old = idle->key;
+
+            if ((idle->word & 0xffffffff) + NGX_RUSH_REVOKE_GRACE < now
+                && ngx_atomic_cmp_set(&idle->key, old, key))
+            {
+                return ngx_rush_revoke_merge(idle, key, word, now);
+            }
+
+            return NGX_AGAIN;
+        }
+
+        ngx_rush_revoke_raise(&bucket->spilled, word & 0xffffffff);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_rush_revoke_merge(ngx_rush_revoke_cell_t *cell, uint64_t key,
+    uint64_t word, uint64_t now)
+{
+    uint64_t  old, version, until;
+
+    do {
+        old = cell->word;
+        version = word >> 32;
+        until = word & 0xffffffff;
+
+        /* an expired word may be another key's */
+
+        if ((old & 0xffffffff) > now) {
+            version = ngx_max(version, old >> 32);
+            until = ngx_max(until, old & 0xffffffff);
+        }
+
+    } while (!ngx_atomic_cmp_set(&cell->word, old, version << 32 | until));
+
+    return cell->key == key ? NGX_OK : NGX_AGAIN;
+}
+
+
+static ngx_rush_revoke_cell_t *
+ngx_rush_revoke_first(uint64_t key)
+{
+    ngx_uint_t                 i;
+    ngx_rush_revoke_cell_t    *cell, *first;
+    ngx_rush_revoke_bucket_t  *bucket;
+
+    bucket = ngx_rush_revoke_bucket(key, 0);
+    first = &bucket->cells[0];
+
+    for (i = 1; i < NGX_RUSH_REVOKE_WAYS; i++) {
+        cell = &bucket->cells[i];
+
+        if ((cell->word & 0xffffffff) < (first->word & 0xffffffff)) {
+            first = cell;
+        }
+    }
+
+    return first;
+}
+
+
+static void
+ngx_rush_revoke_raise(ngx_atomic_t *value, uint64_t to)
+{
+    uint64_t  old;
+
+    do {
+        old = *value;
+
+        if (old >= to) {
+            return;
+        }
+
+    } while (!ngx_atomic_cmp_set(value, old, to));
+}
+
+
+void
+ngx_rush_revoke_ttl(ngx_uint_t seconds)
+{
+    ngx_rush_revoke_kept = seconds;
+}
+
+
+ngx_int_t
+ngx_rush_revoke_zone(ngx_conf_t *cf, size_t size)
+{
+    ngx_rush_zone_t  *zone;
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_rush_zone_t));
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&zone->name, "rush_revoke");
+    zone->size = size;
+    zone->min = NGX_RUSH_REVOKE_MIN;
+    zone->layout = NGX_RUSH_REVOKE_LAYOUT;
+    zone->init = ngx_rush_revoke_fresh;
+    zone->tag = &ngx_http_rush_core_module;
+    zone->link = (void **) &ngx_rush_revoke_sh;
+
+    return ngx_rush_zone_add(cf, zone);
+}
+
+
+static ngx_int_t
+ngx_rush_revoke_fresh(void *base, size_t size, ngx_log_t *log)
+{
+    ngx_rush_revoke_sh_t  *sh = base;
+
+    sh->buckets = (size - sizeof(ngx_rush_revoke_sh_t))
+                  / sizeof(ngx_rush_revoke_bucket_t);
+    sh->heard = ngx_current_msec;
+
+    return NGX_OK;
+}

@@ -1,0 +1,598 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * docs/openapi.json out of the tables.
+ */
+
+
+#include "apidoc.h"
+
+
+static const char  members[] =
+    "{\"code\":{\"type\":\"integer\"},\"message\":{\"type\":\"string\"},"
+    "\"data\":{\"type\":[\"object\",\"array\"]},"
+    "\"trace_id\":{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\"}}";
+
+static const char  schemes[] =
+    "{\"user\":{\"type\":\"http\",\"scheme\":\"bearer\","
+    "\"bearerFormat\":\"JWT\"},\"admin\":{\"type\":\"http\","
+    "\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}}";
+
+
+#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
+
+
+static void
+write_type(const char *type, int64_t min, int64_t max, int bounds)
+{
+    int  text;
+
+    text = 0;
+
+    if (strcmp(type, "INT") == 0 || strcmp(type, "MONEY") == 0) {
+        rush_json_text(&out, "type", "integer");
+
+    } else if (strcmp(type, "BOOL") == 0) {
+        rush_json_text(&out, "type", "boolean");
+        bounds = 0;
+
+    } else if (strcmp(type, "ID") == 0) {
+        rush_json_text(&out, "type", "string");
+        rush_json_text(&out, "pattern", "^[1-9][0-9]{0,18}$");
+        bounds = 0;
+
+    } else if (strcmp(type, "TIME") == 0) {
+        rush_json_open(&out, "type", '[');
+        rush_json_text(&out, NULL, "string");
+        rush_json_text(&out, NULL, "null");
+        rush_json_close(&out, ']');
+        rush_json_text(&out, "format", "date-time");
+        bounds = 0;
+
+    } else if (strcmp(type, "OBJ") == 0) {
+        rush_json_text(&out, "type", "object");
+        bounds = 0;
+
+    } else if (strcmp(type, "ARR") == 0) {
+        rush_json_text(&out, "type", "array");
+        bounds = 0;
+
+    } else {
+        rush_json_text(&out, "type", "string");
+        text = 1;
+
+        if (strcmp(type, "KEY") == 0) {
+            rush_json_text(&out, "pattern", "^[A-Za-z0-9._:-]+$");
+        }
+    }
+
+    if (bounds) {
+        rush_json_int(&out, text ? "minLength" : "minimum", min);
+
+        if (max != INT64_MAX) {
+            rush_json_int(&out, text ? "maxLength" : "maximum", max);
+        }
+    }
+}
+
+
+/* headers are written with "-" */
+
+static const char *
+wire_name(const field_t *f, char *buf, size_t size)
+{
+    size_t  i;
+
+    snprintf(buf, size, "%s", f->name);
+
+    for (i = 0; buf[i] && strcmp(f->place, "HEADER") == 0; i++) {
+        if (buf[i] == '_') {
+            buf[i] = '-';
+        }
+    }
+
+    return buf;
+}
+
+
+static void
+write_parameters(const route_t *route)
+{
+    char            buf[64];
+    const char     *place;
+    const field_t  *f;
+
+    rush_json_open(&out, "parameters", '[');
+
+    for (f = route->fields; f->name; f++) {
+
+        if (strcmp(f->place, "BODY") == 0) {
+            continue;
+        }
+
+        place = strcmp(f->place, "PATH") == 0 ? "path"
+                : strcmp(f->place, "QUERY") == 0 ? "query" : "header";
+
+        rush_json_open(&out, NULL, '{');
+        rush_json_text(&out, "name", wire_name(f, buf, sizeof(buf)));
+        rush_json_text(&out, "in", place);
+        rush_json_bool(&out, "required", f->required || place[0] == 'p');
+        rush_json_text(&out, "description", f->text);
+        rush_json_open(&out, "schema", '{');
+        write_type(f->type, f->min, f->max, 1);
+        rush_json_close(&out, '}');
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, ']');
+}
+
+
+static int
+has_body(const route_t *route)
+{
+    const field_t  *f;
+
+    for (f = route->fields; f->name; f++) {
+        if (strcmp(f->place, "BODY") == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+write_body(const route_t *route)
+{
+    int             required;
+    const field_t  *f;
+
+    if (!has_body(route)) {
+        return;
+    }
+
+    required = 0;
+
+    for (f = route->fields; f->name; f++) {
+        required |= (strcmp(f->place, "BODY") == 0 && f->required);
+    }
+
+    rush_json_open(&out, "requestBody", '{');
+    rush_json_bool(&out, "required", required);
+    rush_json_open(&out, "content", '{');
+    rush_json_open(&out, "application/json", '{');
+    rush_json_open(&out, "schema", '{');
+    rush_json_text(&out, "type", "object");
+
+    if (required) {
+        rush_json_open(&out, "required", '[');
+
+        for (f = route->fields; f->name; f++) {
+            if (strcmp(f->place, "BODY") == 0 && f->required) {
+                rush_json_text(&out, NULL, f->name);
+            }
+        }
+
+        rush_json_close(&out, ']');
+    }
+
+    rush_json_open(&out, "properties", '{');
+
+    for (f = route->fields; f->name; f++) {
+
+        if (strcmp(f->place, "BODY") != 0) {
+            continue;
+        }
+
+        rush_json_open(&out, f->name, '{');
+        write_type(f->type, f->min, f->max, 1);
+        rush_json_text(&out, "description", f->text);
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+}
+
+
+static void
+write_ref(const char *key, const char *schema)
+{
+    char  buf[128];
+
+    snprintf(buf, sizeof(buf), "#/components/schemas/%s", schema);
+
+    if (key) {
+        rush_json_open(&out, key, '{');
+    }
+
+    rush_json_text(&out, "$ref", buf);
+
+    if (key) {
+        rush_json_close(&out, '}');
+    }
+}
+
+
+static void
+write_data(const route_t *route)
+{
+    static const char  *page[] = { "total", "page", "page_size",
+                                   "total_page" };
+
+    size_t  i;
+    int     feed;
+
+    rush_json_open(&out, "data", '{');
+
+    if (strcmp(route->shape, "OBJECT") == 0) {
+        write_ref(NULL, route->schema);
+
+    } else if (strcmp(route->shape, "ARRAY") == 0) {
+        rush_json_text(&out, "type", "array");
+        write_ref("items", route->schema);
+
+    } else if (strcmp(route->shape, "NONE") == 0) {
+        rush_json_text(&out, "type", "object");
+
+    } else {
+        feed = (strcmp(route->shape, "FEED") == 0);
+
+        rush_json_text(&out, "type", "object");
+        rush_json_open(&out, "required", '[');
+        rush_json_text(&out, NULL, "list");
+
+        for (i = 0; i < COUNT(page) && !feed; i++) {
+            rush_json_text(&out, NULL, page[i]);
+        }
+
+        rush_json_close(&out, ']');
+        rush_json_open(&out, "properties", '{');
+        rush_json_open(&out, "list", '{');
+        rush_json_text(&out, "type", "array");
+        write_ref("items", route->schema);
+        rush_json_close(&out, '}');
+
+        for (i = 0; i < COUNT(page) && !feed; i++) {
+            rush_json_open(&out, page[i], '{');
+            rush_json_text(&out, "type", "integer");
+            rush_json_close(&out, '}');
+        }
+
+        if (feed) {
+            rush_json_open(&out, "next_last_id", '{');
+            rush_json_text(&out, "type", "string");
+            rush_json_close(&out, '}');
+        }
+
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, '}');
+}
+
+
+/* codes that a route may answer, its own and those of its columns */
+
+static void
+collect_errors(const route_t *route, char *set)
+{
+    const int      *e;
+    const field_t  *f;
+
+    memset(set, 0, RUSH_ERROR_COUNT);
+
+    set[RUSH_I_INTERNAL] = 1;
+
+    for (e = route->errors; *e != -1; e++) {
+        set[*e] = 1;
+    }
+
+    if (route->auth == ENUM_INTERNAL) {
+        return;
+    }
+
+    set[RUSH_I_LIMITED] = 1;            /* the global limit */
+
+    if (route->auth != ENUM_PUBLIC) {
+        set[RUSH_I_UNAUTHORIZED] = 1;
+    }
+
+    if (route->auth == ENUM_ADMIN) {
+        set[RUSH_I_FORBIDDEN] = 1;
+    }
+
+    for (f = route->fields; f->name; f++) {
+        set[strcmp(f->place, "PATH") == 0 ? RUSH_I_NOT_FOUND
+                                          : RUSH_I_BAD_REQUEST] = 1;
+    }
+
+    if (has_body(route)) {
+        set[RUSH_I_TOO_LARGE] = 1;
+        set[RUSH_I_MEDIA_TYPE] = 1;
+    }
+}
+
+
+static void
+write_envelope(const char *set, int http, const route_t *success)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    rush_json_open(&out, "content", '{');
+    rush_json_open(&out, "application/json", '{');
+    rush_json_open(&out, "schema", '{');
+    rush_json_open(&out, "allOf", '[');
+    rush_json_open(&out, NULL, '{');
+    write_ref(NULL, "envelope");
+    rush_json_close(&out, '}');
+    rush_json_open(&out, NULL, '{');
+    rush_json_open(&out, "anyOf", '[');
+
+    if (success) {
+        rush_json_open(&out, NULL, '{');
+        rush_json_open(&out, "properties", '{');
+        rush_json_open(&out, "code", '{');
+        rush_json_int(&out, "const", 0);
+        rush_json_close(&out, '}');
+        write_data(success);
+        rush_json_close(&out, '}');
+        rush_json_close(&out, '}');
+    }
+
+    for (i = 0; i < RUSH_ERROR_COUNT; i++) {
+        n += (set[i] && errors[i].http == http);
+    }
+
+    if (n) {
+        rush_json_open(&out, NULL, '{');
+        rush_json_open(&out, "properties", '{');
+        rush_json_open(&out, "code", '{');
+        rush_json_open(&out, "enum", '[');
+
+        for (i = 0; i < RUSH_ERROR_COUNT; i++) {
+            if (set[i] && errors[i].http == http) {
+                rush_json_int(&out, NULL, errors[i].code);
+            }
+        }
+
+        rush_json_close(&out, ']');
+        rush_json_close(&out, '}');
+        rush_json_close(&out, '}');
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, ']');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, ']');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+}
+
+
+static void
+write_responses(const route_t *route)
+{
+    char         set[RUSH_ERROR_COUNT], status[16], text[512];
+    size_t       i, len;
+    int          http, found;
+    const char  *raw;
+
+    collect_errors(route, set);
+
+    raw = (strcmp(route->name, "metrics") == 0) ? "text/plain"
+          : (strcmp(route->name, "openapi") == 0) ? "application/json" : NULL;
+
+    rush_json_open(&out, "responses", '{');
+
+    for (http = 200; http < 600; http++) {
+        found = (http == 200);
+        len = 0;
+        text[0] = '\0';
+
+        for (i = 0; i < RUSH_ERROR_COUNT; i++) {
+
+            if (!set[i] || errors[i].http != http) {
+                continue;
+            }
+
+            found = 1;
+            len += snprintf(text + len, sizeof(text) - len, "%s%ld %s",
+                            len ? ", " : "", errors[i].code, errors[i].name);
+
+            if (len >= sizeof(text)) {
+                fprintf(stderr, "apidoc: too many errors in one status\n");
+                exit(1);
+            }
+        }
+
+        if (!found) {
+            continue;
+        }
+
+        snprintf(status, sizeof(status), "%d", http);
+
+        rush_json_open(&out, status, '{');
+        rush_json_text(&out, "description",
+                       len ? text : "code 0 and the data");
+
+        if (http == 200 && raw) {
+            rush_json_open(&out, "content", '{');
+            rush_json_open(&out, raw, '{');
+            rush_json_close(&out, '}');
+            rush_json_close(&out, '}');
+
+        } else {
+            write_envelope(set, http, http == 200 ? route : NULL);
+        }
+
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, '}');
+}
+
+
+static void
+write_operation(const route_t *route)
+{
+    char    buf[128];
+    size_t  i;
+
+    for (i = 0; route->method[i]; i++) {
+        buf[i] = route->method[i] | 0x20;
+    }
+
+    buf[i] = '\0';
+
+    rush_json_open(&out, buf, '{');
+
+    snprintf(buf, sizeof(buf), "%s_%s", route->module, route->name);
+    rush_json_text(&out, "operationId", buf);
+    rush_json_text(&out, "summary", route->text);
+
+    rush_json_open(&out, "tags", '[');
+    rush_json_text(&out, NULL, strcmp(route->module, "rush") == 0
+                               ? "system" : route->module);
+    rush_json_close(&out, ']');
+
+    if (route->auth != ENUM_PUBLIC && route->auth != ENUM_INTERNAL) {
+        rush_json_open(&out, "security", '[');
+
+        if (route->auth == ENUM_OPTIONAL) {
+            rush_json_open(&out, NULL, '{');
+            rush_json_close(&out, '}');
+        }
+
+        rush_json_open(&out, NULL, '{');
+        rush_json_open(&out, route->auth == ENUM_ADMIN ? "admin" : "user",
+                       '[');
+        rush_json_close(&out, ']');
+        rush_json_close(&out, '}');
+        rush_json_close(&out, ']');
+    }
+
+    write_parameters(route);
+    write_body(route);
+    write_responses(route);
+
+    rush_json_close(&out, '}');
+}
+
+
+static void
+write_schemas(void)
+{
+    size_t           i;
+    const member_t  *m;
+
+    static const char  *envelope[] = { "code", "message", "data",
+                                       "trace_id" };
+
+    rush_json_open(&out, "schemas", '{');
+    rush_json_open(&out, "envelope", '{');
+    rush_json_text(&out, "type", "object");
+    rush_json_open(&out, "required", '[');
+
+    for (i = 0; i < COUNT(envelope); i++) {
+        rush_json_text(&out, NULL, envelope[i]);
+    }
+
+    rush_json_close(&out, ']');
+    rush_json_raw(&out, "properties", members, strlen(members));
+    rush_json_bool(&out, "additionalProperties", 0);
+    rush_json_close(&out, '}');
+
+    for (i = 0; i < nschemas; i++) {
+
+        if (schemas[i].members[0].name == NULL) {
+            continue;
+        }
+
+        rush_json_open(&out, schemas[i].name, '{');
+        rush_json_text(&out, "type", "object");
+        rush_json_open(&out, "required", '[');
+
+        for (m = schemas[i].members; m->name; m++) {
+            if (m->always) {
+                rush_json_text(&out, NULL, m->name);
+            }
+        }
+
+        rush_json_close(&out, ']');
+        rush_json_open(&out, "properties", '{');
+
+        for (m = schemas[i].members; m->name; m++) {
+            rush_json_open(&out, m->name, '{');
+            write_type(m->type, 0, 0, 0);
+            rush_json_text(&out, "description", m->text);
+            rush_json_close(&out, '}');
+        }
+
+        rush_json_close(&out, '}');
+        rush_json_bool(&out, "additionalProperties", 0);
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, '}');
+}
+
+
+void
+write_openapi(void)
+{
+    size_t  i, j;
+
+    rush_json_open(&out, NULL, '{');
+    rush_json_text(&out, "openapi", "3.1.0");
+    rush_json_open(&out, "info", '{');
+    rush_json_text(&out, "title", "Rush");
+    rush_json_text(&out, "version", RUSH_VERSION);
+    rush_json_text(&out, "description",
+                   "Flash sales answered inside nginx workers.  Every answer "
+                   "is the envelope {code, message, data, trace_id}; a "
+                   "business refusal is HTTP 200 with a code that is not 0.");
+    rush_json_close(&out, '}');
+
+    rush_json_open(&out, "paths", '{');
+
+    for (i = 0; i < nroutes; i++) {
+
+        for (j = 0; j < i; j++) {
+            if (strcmp(routes[j].path, routes[i].path) == 0) {
+                break;
+            }
+        }
+
+        if (j < i) {
+            continue;                   /* written with the first */
+        }
+
+        rush_json_open(&out, routes[i].path, '{');
+
+        for (j = i; j < nroutes; j++) {
+            if (strcmp(routes[j].path, routes[i].path) == 0) {
+                write_operation(&routes[j]);
+            }
+        }
+
+        rush_json_close(&out, '}');
+    }
+
+    rush_json_close(&out, '}');
+
+    rush_json_open(&out, "components", '{');
+    write_schemas();
+    rush_json_raw(&out, "securitySchemes", schemes, strlen(schemes));
+    rush_json_close(&out, '}');
+    rush_json_close(&out, '}');
+}

@@ -1,0 +1,229 @@
+# shellcheck shell=bash
+
+# Copyright (C) Rush
+#
+# test, lint, bench, docs, deb.
+
+
+# --- test ---
+
+run_unit() {
+    [ -e "$ROOT/t/unit/Makefile" ] || return 0
+
+    say "unit tests"
+    make -C "$ROOT/t/unit" -j "$(jobs)" BUILD="$BUILD" CC="$CC" \
+        CFLAGS="$CC_OPT" LDFLAGS="${LD_OPT% -fPIC}" check < /dev/null
+}
+
+
+# with names: these files only.  t/99-*.t judge what the others recorded, so
+# they run after them
+
+run_tests() {
+    local first=("$@") last=() rc=0
+
+    build_all
+    export RUSH_SANITIZE RUSH_RECORD="$BUILD/t-record.jsonl"
+    : > "$RUSH_RECORD"
+
+    if [ $# -eq 0 ]; then
+        run_unit || rc=1
+        mapfile -t first < <(ls "$ROOT"/t/[0-8]*.t "$ROOT"/t/9[0-8]*.t \
+            "$ROOT"/t/issue-*.t 2> /dev/null)
+        mapfile -t last < <(ls "$ROOT"/t/99-*.t 2> /dev/null)
+    fi
+
+    [ ${#first[@]} = 0 ] || prove --timer --jobs "${RUSH_JOBS:-2}" \
+        -I "$ROOT/t/lib" "${first[@]}" < /dev/null || rc=1
+    [ ${#last[@]} = 0 ] || prove --timer -I "$ROOT/t/lib" "${last[@]}" \
+        < /dev/null || rc=1
+
+    return $rc
+}
+
+
+# --- bench ---
+
+run_bench() {
+    build_all
+    [ -x "$ROOT/bench/run" ] || die "bench/run is missing"
+    "$ROOT/bench/run" "$@"
+}
+
+
+# --- docs ---
+
+make_docs() {
+    build_all
+    [ -x "$ROOT/tools/docs.sh" ] || die "tools/docs.sh is missing"
+    "$ROOT/tools/docs.sh" "$@"
+}
+
+
+# --- lint ---
+
+LINT_FAILED=
+
+lint_step() {
+    local name=$1 start=$SECONDS log=$BUILD/lint-${1// /-}.log
+    shift
+
+    if "$@" > "$log" 2>&1 < /dev/null; then
+        printf '==> lint: %-18s ok, %d s\n' "$name" $((SECONDS - start))
+    else
+        printf '==> lint: %-18s FAILED\n' "$name"
+        head -n 60 "$log"
+        LINT_FAILED="$LINT_FAILED $name,"
+    fi
+}
+
+
+c_sources() {
+    ls "$ROOT"/shared/*.c "$ROOT"/ngx_*_module/*.c "$ROOT"/consumer/*.c \
+        "$ROOT"/tools/*.c 2> /dev/null
+}
+
+
+c_includes() {
+    local src=/usr/share/nginx/src/src dir
+
+    for dir in core event event/modules os/unix http http/modules http/v2; do
+        printf '%s\n' "-isystem" "$src/$dir"
+    done
+
+    printf -- '-I%s\n' "$BUILD/consumer" "$ROOT/shared" "$ROOT/consumer" \
+        "$ROOT"/ngx_*_module
+    printf '%s\n' -isystem "$BUILD/nginx"
+}
+
+
+lint_clang() {
+    local CC=clang RUSH_BUILD=$BUILD-clang
+
+    ( build_all )
+}
+
+
+# the checks are named in .clang-tidy
+
+lint_tidy() {
+    local flags
+
+    mapfile -t flags < <(c_includes)
+    c_sources | xargs -P "$(nproc)" -n 4 sh -c '
+        tidy=$1; shift; files=
+        while [ "$1" != -- ]; do flags="$flags $1"; shift; done; shift
+        exec clang-tidy --quiet --warnings-as-errors="*" "$@" -- $flags \
+            -DRUSH_FAILPOINTS=1' sh clang-tidy "${flags[@]}" --
+}
+
+
+lint_cppcheck() {
+    local flags=() dir
+
+    for dir in "$ROOT"/shared "$ROOT"/consumer "$ROOT"/ngx_*_module; do
+        flags+=(-I "$dir")
+    done
+
+    c_sources | cppcheck --file-list=- --quiet --error-exitcode=1 -j 2 \
+        --enable=warning,performance,portability --inline-suppr \
+        --std=c11 --library=posix --suppress=missingInclude \
+        --suppress=missingIncludeSystem --suppress=unknownMacro \
+        --suppress=preprocessorErrorDirective -DRUSH_FAILPOINTS=1 \
+        --suppressions-list="$ROOT/tools/cppcheck.txt" "${flags[@]}"
+}
+
+
+lint_lua() {
+    local files
+
+    mapfile -t files < <(find "$ROOT"/ngx_*_module/lua -name '*.lua')
+    luacheck --std lua51 --read-globals redis KEYS ARGV cjson cmsgpack bit \
+        struct -q --no-color -- "${files[@]}"
+}
+
+
+lint_shell() {
+    local files
+
+    mapfile -t files < <(cd "$ROOT" && find . -path ./.git -prune -o \
+        -path './build*' -prune -o -path ./run -prune -o -type f -print0 \
+        | xargs -0 grep -lE '^#!/bin/(ba)?sh$')
+    cd "$ROOT" && shellcheck --external-sources --check-sourced "${files[@]}"
+}
+
+
+lint_perl() {
+    local file rc=0
+
+    while read -r file; do
+        perl -I"$ROOT/t/lib" -wc "$file" 2>&1 | grep -v ' syntax OK$' \
+            | grep -v 'used only once: possible typo' && rc=1
+    done < <(find "$ROOT"/t "$ROOT"/tools "$ROOT"/bench -name '*.p[lm]' \
+        -o -name '*.t')
+
+    return $rc
+}
+
+
+# units are judged with the binaries where the build put them
+
+lint_units() {
+    local dir=$BUILD/units unit rc=0
+
+    rm -rf "$dir"
+    mkdir -p "$dir"
+
+    for unit in "$ROOT"/conf/*.service; do
+        sed -e "s|/usr/sbin/rush-consumer|$BUILD/rush-consumer|" \
+            -e '/^Documentation=file/d' "$unit" > "$dir/${unit##*/}"
+    done
+
+    systemd-analyze verify --man=no "$dir"/*.service > "$dir/out" 2>&1 || rc=1
+    cat "$dir/out"
+    [ $rc = 0 ] && [ ! -s "$dir/out" ]
+}
+
+
+run_lint() {
+    build_all
+    lint_step gcc true
+    lint_step clang lint_clang
+    lint_step style perl "$ROOT/tools/style.pl" "$ROOT"
+    lint_step cppcheck lint_cppcheck
+    lint_step luacheck lint_lua
+    lint_step shellcheck lint_shell
+    lint_step perl lint_perl
+    lint_step systemd-units lint_units
+    [ ! -x "$ROOT/tools/docs.sh" ] \
+        || lint_step docs "$ROOT/tools/docs.sh" --check
+    lint_step clang-tidy lint_tidy
+
+    [ -z "$LINT_FAILED" ] || die "lint failed:${LINT_FAILED%,}"
+    say "lint is clean"
+}
+
+
+# --- deb ---
+
+make_deb() {
+    local version dir
+
+    build_paths
+    version=$(sed -n 's/^#define RUSH_VERSION *"\(.*\)"/\1/p' \
+        "$ROOT/shared/rush_base.h")
+    dir=$BUILD/deb/rush-$version
+
+    say "packing rush $version for nginx $(nginx_version)"
+    rm -rf "$BUILD/deb"
+    mkdir -p "$dir"
+    ( cd "$ROOT" && tar cf - --exclude='./build*' --exclude=./run \
+        --exclude=./.git . ) | tar xf - -C "$dir"
+
+    ( cd "$dir" && dpkg-buildpackage -us -uc -b ) \
+        > "$BUILD/deb.log" 2>&1 < /dev/null \
+        || fail_with "dpkg-buildpackage failed" "$BUILD/deb.log"
+
+    mv "$BUILD"/deb/*.deb "$BUILD/"
+    ls "$BUILD"/*.deb
+}
