@@ -56,6 +56,7 @@ rush_store_destroy(rush_store_t *s)
 
     rush_activity_free(s);
     rush_args_free(&s->args);
+    rush_rows_free(&s->dead);
     free(s->rows);
     free(s->items);
     free(s->sorted);
@@ -126,7 +127,7 @@ int
 rush_store_rows(rush_store_t *s, rush_activity_t *a,
     const rush_entry_t *entry, int64_t part)
 {
-    size_t       i;
+    size_t       i, k;
     rush_row_t  *row;
 
     if (s->nrows + entry->count > s->rows_size
@@ -151,6 +152,18 @@ rush_store_rows(rush_store_t *s, rush_activity_t *a,
         row->state = RUSH_ROW_NEW;
         row->alarm = NULL;
         row->cause[0] = '\0';
+
+        for (k = 0; k < s->dead.n; k++) {
+
+            if (rush_cell_int(&s->dead, k, 1) == row->part
+                && rush_cell(&s->dead, k, 0)->len == row->id.len
+                && memcmp(rush_cell(&s->dead, k, 0)->data, row->id.data,
+                          row->id.len)
+                   == 0)
+            {
+                row->state = RUSH_ROW_DEAD;
+            }
+        }
     }
 
     return RUSH_OK;

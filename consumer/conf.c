@@ -178,9 +178,7 @@ rush_conf_read(rush_conf_t *conf, const char *file, FILE *err)
     rush_conf_secret(&ctx, "redis", &conf->redis);
     rush_conf_secret(&ctx, "mysql", &conf->mysql);
 
-    if (ctx.faults == 0) {
-        rush_conf_check(&ctx);
-    }
+    rush_conf_check(&ctx);
 
     return ctx.faults;
 }

@@ -26,6 +26,9 @@ ON DUPLICATE KEY UPDATE last_id = VALUES(last_id),
 -- name: position_all
 SELECT consumer, last_id FROM stream_position WHERE activity_id = ?;
 
+-- name: position_delete
+DELETE FROM stream_position WHERE activity_id = ? AND consumer = ?;
+
 -- name: orders_of_users
 SELECT user_id, order_no, req_id, qty, slot, stock_state
 FROM orders FORCE INDEX (u_req)
@@ -60,6 +63,9 @@ VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: dead_open
 SELECT COUNT(*) FROM dead_letter WHERE state = 0;
+
+-- name: dead_parts
+SELECT stream_id, part FROM dead_letter WHERE activity_id = ?;
 
 -- name: dead_list
 SELECT id, activity_id, stream_id, part, created_ms, cause

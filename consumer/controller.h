@@ -2,10 +2,11 @@
 /*
  * Copyright (C) Rush
  *
- * Inside of the controller: controller.c is the loop, follow.c makes Redis
- * follow MySQL, rebuild.c makes Redis anew from MySQL and opens the gate,
- * stockop.c and sweep.c change stock, guard.c watches clocks, backlog and
- * length of the streams, reconcile.c and audit.c compare.
+ * Inside of the controller: controller.c is the loop, gate.c opens the sale,
+ * follow.c makes Redis follow MySQL, rebuild.c makes Redis anew from MySQL,
+ * stockop.c and sweep.c change stock, guard.c watches clocks and backlog,
+ * trim.c the length of the streams, revoked.c the revoked tokens; audit.c
+ * and held.c compare, reconcile.c mends.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl', which
  * goes with its connection.  Functions that return int give RUSH_OK, or
@@ -24,6 +25,7 @@
 
 
 #define RUSH_RUN_ID_LEN   40
+#define RUSH_PAGE         2000          /* rows of orders_live and _back */
 #define RUSH_REVOKE_KEEP  86400000      /* ms, the longest user_access_ttl */
 
 
@@ -133,16 +135,22 @@ int rush_load_args(rush_controller_t *ctl, const rush_wish_t *wish,
     int64_t epoch, const char *state, int64_t remain);
 
 
-/* rebuild.c */
+/* gate.c */
 
 /* 1 open, 0 shut, RUSH_ERROR */
 int rush_gate(rush_controller_t *ctl);
 int rush_gate_open(rush_controller_t *ctl);
 
+
+/* rebuild.c */
+
 /* fix: "sold" is made what the orders say.  Works with an open gate too */
 int rush_rebuild(rush_controller_t *ctl, int64_t id, int fix);
 
-/* sends what was revoked lately to the workers again */
+
+/* revoked.c: what was revoked lately is sent to the workers once more; check:
+ * when Redis has lost it */
+
 int rush_revoked_again(rush_controller_t *ctl);
 int rush_revoked_check(rush_controller_t *ctl);
 
@@ -172,7 +180,9 @@ typedef struct {
     size_t              ledger;         /* of them: sold */
     size_t              wrong;          /* of them: a rebuild mends */
     size_t              lost;           /* of them: held, no row */
-    rush_buf_t          names;          /* of those, "user:req\0" each */
+    size_t              told;           /* lines */
+    rush_buf_t          names;          /* of the lost, "user:req\0" each,
+                                           owned */
 } rush_audit_t;
 
 int rush_audit(rush_audit_t *audit, const rush_wish_t *wish);
@@ -180,8 +190,29 @@ void rush_audit_tell(rush_audit_t *audit, const char *rule,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* held.c: every buyer of one activity, both sides */
-int rush_audit_holds(rush_audit_t *audit, const rush_wish_t *wish,
-    int64_t *units);
+int rush_audit_holds(rush_audit_t *audit);
+
+/* units that buyers hold in Redis */
+int rush_audit_units(rush_audit_t *audit, int64_t *units);
+
+
+/* lines.c */
+
+typedef struct {
+    rush_buf_t          text;           /* lines, a NUL behind each */
+    char              **line;           /* sorted, owned */
+    size_t              n;
+} rush_lines_t;
+
+void rush_lines_add(rush_lines_t *lines, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* sorts, and drops what HSCAN told twice */
+int rush_lines_sort(rush_lines_t *lines);
+
+/* fields of lines that stand on one side only, each once */
+int rush_lines_merge(rush_lines_t *a, rush_lines_t *b, rush_lines_t *fields);
+void rush_lines_free(rush_lines_t *lines);
 
 
 /* reconcile.c */

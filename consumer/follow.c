@@ -250,7 +250,6 @@ rush_follow_one(rush_controller_t *ctl, rush_wish_t *wish, rush_meta_t *meta)
         } else {
             rc = rush_follow_change(ctl, wish, meta);
         }
-
     }
 
     if (rc != RUSH_OK) {

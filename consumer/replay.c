@@ -17,6 +17,8 @@ static int rush_stream_oldest(rush_db_t *db, int64_t activity,
     const char *consumer, char *oldest, char *own);
 static int rush_stream_delivered(rush_store_t *s, rush_activity_t *a,
     char *id);
+static int rush_stream_move(rush_store_t *s, rush_activity_t *a,
+    const char *id);
 static int rush_drain_run(rush_store_t *s, int64_t activity);
 
 
@@ -49,6 +51,7 @@ rush_drain_run(rush_store_t *s, int64_t activity)
 {
     int               rc;
     size_t            n;
+    rush_param_t      params[2];
     rush_activity_t  *a;
 
     if (!rush_db_connected(s->db)
@@ -81,13 +84,25 @@ rush_drain_run(rush_store_t *s, int64_t activity)
         rc = rush_stream_new(s, a, &n);
     } while (rc == RUSH_OK && n > 0);
 
-    if (rc != RUSH_OK) {
-        return rc;
-    }
-
     /* what a writer of this process or of another has read meanwhile */
 
-    return rush_stream_claim(s, 0);
+    if (rc != RUSH_OK || rush_stream_claim(s, 0) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    /* a position that nobody moves would hold the lowest one down */
+
+    params[0] = rush_p_int(activity);
+    params[1] = rush_p_text(s->consumer);
+
+    if (rush_db_run(s->db, &rush_sql[RUSH_SQL_POSITION_DELETE], params, 2,
+                    NULL)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    return RUSH_OK;
 }
 
 
@@ -224,13 +239,19 @@ rush_stream_oldest(rush_db_t *db, int64_t activity, const char *consumer,
 int
 rush_stream_replay(rush_store_t *s, rush_activity_t *a)
 {
-    int          rc;
-    char         from[RUSH_ID_LEN + 1], to[RUSH_ID_LEN];
-    redisReply  *reply, *last;
+    int           rc;
+    char          from[RUSH_ID_LEN + 1], to[RUSH_ID_LEN], own[RUSH_ID_LEN];
+    redisReply   *reply, *last;
+    rush_param_t  param;
 
-    if (rush_stream_oldest(s->db, a->id, s->consumer, from + 1, a->position)
+    param = rush_p_int(a->id);
+
+    if (rush_stream_oldest(s->db, a->id, s->consumer, from + 1, own)
         != RUSH_OK
-        || rush_stream_delivered(s, a, to) != RUSH_OK)
+        || rush_stream_delivered(s, a, to) != RUSH_OK
+        || rush_db_run(s->db, &rush_sql[RUSH_SQL_DEAD_PARTS], &param, 1,
+                       &s->dead)
+           != RUSH_OK)
     {
         return RUSH_ERROR;
     }
@@ -296,8 +317,72 @@ rush_stream_replay(rush_store_t *s, rush_activity_t *a)
 
     s->no_position = 0;
     s->look_first = 0;
+    rush_rows_free(&s->dead);
 
     return rc;
+}
+
+
+int
+rush_stream_position(rush_store_t *s, rush_activity_t *a)
+{
+    char  oldest[RUSH_ID_LEN], own[RUSH_ID_LEN];
+
+    if (rush_stream_oldest(s->db, a->id, s->consumer, oldest, own)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    strcpy(a->position, own);
+
+    return rush_stream_move(s, a, own);
+}
+
+
+int
+rush_stream_idle(rush_store_t *s, rush_activity_t *a)
+{
+    char  delivered[RUSH_ID_LEN];
+
+    if (rush_stream_delivered(s, a, delivered) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    if (rush_id_cmp(delivered, strlen(delivered), a->position,
+                    strlen(a->position))
+        <= 0)
+    {
+        return RUSH_OK;
+    }
+
+    if (rush_stream_move(s, a, delivered) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    strcpy(a->position, delivered);
+
+    return RUSH_OK;
+}
+
+
+static int
+rush_stream_move(rush_store_t *s, rush_activity_t *a, const char *id)
+{
+    rush_param_t  params[4];
+
+    params[0] = rush_p_int(a->id);
+    params[1] = rush_p_text(s->consumer);
+    params[2] = rush_p_text(id);
+    params[3] = rush_p_int(rush_now());
+
+    if (rush_db_run(s->db, &rush_sql[RUSH_SQL_POSITION_SET], params, 4, NULL)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    return RUSH_OK;
 }
 
 

@@ -108,6 +108,7 @@ typedef struct {
     unsigned          look_first;       /* batches to compare before */
     unsigned          no_position:1;    /* a replay: nothing is delivered */
     unsigned          drain:1;
+    rush_rows_t       dead;             /* known letters, for a replay */
     size_t            grants;           /* of an entry, mean * 16 */
     rush_args_t       args;             /* of the next command */
     int64_t           pause;            /* ms, while MySQL is away */
@@ -179,6 +180,7 @@ typedef struct {
     rush_daemon_t    *daemon;
     int               n;                /* 1 .. writers */
     char              name[RUSH_NAME_LEN + 8];
+    int64_t           idle;             /* us, next rush_stream_idle() */
 } rush_writer_t;
 
 int rush_writer_run(rush_writer_t *w);
@@ -190,17 +192,32 @@ void rush_store_unjoin(rush_store_t *s);
 int rush_stream_own(rush_store_t *s, rush_activity_t *a);
 int rush_stream_claim(rush_store_t *s, int64_t idle);
 int rush_stream_new(rush_store_t *s, rush_activity_t *a, size_t *n);
+
+/* entry.c: the same */
 int rush_stream_entries(rush_store_t *s, rush_activity_t *a,
     const redisReply *entries);
 int rush_stream_commit(rush_store_t *s);
+int rush_stream_lost(rush_store_t *s, rush_activity_t *a,
+    const rush_str_t *id);
 
-/* replay.c: stores again what was delivered after the oldest committed
+/* replay.c: where this consumer was; it gets a row of its own, so that the
+ * lowest position counts those who have not committed yet */
+int rush_stream_position(rush_store_t *s, rush_activity_t *a);
+
+/* nothing came and nothing is pending: the position follows the others */
+int rush_stream_idle(rush_store_t *s, rush_activity_t *a);
+
+/* stores again what was delivered after the oldest committed
  * position, because MySQL may have lost its last seconds */
 int rush_stream_replay(rush_store_t *s, rush_activity_t *a);
 
 
 /* monitor.c: thread body; fills the gauges once a second */
 int rush_monitor_run(rush_daemon_t *d);
+
+
+/* metrics.c: the text of /metrics */
+void rush_metrics(rush_daemon_t *d, rush_buf_t *b);
 
 
 /* http.c: /metrics and /health, served by the calling thread.  fd or -1 */

@@ -13,8 +13,10 @@
 
 #include <stdlib.h>
 
-#include "rush_id.h"
 #include "store.h"
+
+
+#define RUSH_WRITER_IDLE  5000000      /* us between moves without work */
 
 
 /* where entries come from, the last words of the command */
@@ -31,12 +33,6 @@ static int rush_writer_read(rush_store_t *s, rush_activity_t *only,
     rush_read_e what, int64_t block, size_t *n);
 static int rush_writer_claim(rush_store_t *s, rush_activity_t *a,
     int64_t idle);
-static int rush_writer_entry(rush_store_t *s, rush_activity_t *a,
-    const redisReply *entry);
-static int rush_writer_aside(rush_store_t *s, rush_activity_t *a,
-    const redisReply *entry, const rush_str_t *id, const char *cause);
-static int rush_writer_lost(rush_store_t *s, rush_activity_t *a,
-    const rush_str_t *id);
 static int rush_writer_groups(rush_store_t *s);
 static rush_activity_t *rush_writer_key(rush_store_t *s,
     const redisReply *key);
@@ -46,6 +42,7 @@ static size_t rush_writer_count(rush_store_t *s);
 int
 rush_writer_run(rush_writer_t *w)
 {
+    int            rc;
     unsigned       redis;
     int64_t        now, discover, claim;
     rush_db_t     *db;
@@ -98,22 +95,25 @@ rush_writer_run(rush_writer_t *w)
         }
 
         if (rush_writer_turn(s, w) != RUSH_OK) {
-            (void) rush_wait(d, 20);
+            (void) rush_wait(d, 200);
         }
     }
+
+    rc = s == NULL ? RUSH_ERROR : RUSH_OK;
 
     rush_store_destroy(s);
     rush_db_destroy(db);
     rush_redis_destroy(rd);
 
-    return RUSH_OK;
+    return rc;
 }
 
 
 static int
 rush_writer_turn(rush_store_t *s, rush_writer_t *w)
 {
-    size_t  i, n;
+    size_t   i, n;
+    int64_t  now;
 
     for (i = 0; i < s->nactivities; i++) {
         if (s->activities[i]->warm) {
@@ -126,8 +126,27 @@ rush_writer_turn(rush_store_t *s, rush_writer_t *w)
         return RUSH_OK;
     }
 
-    return rush_writer_read(s, NULL, RUSH_READ_NEW, w->daemon->conf.block,
-                            &n);
+    if (rush_writer_read(s, NULL, RUSH_READ_NEW, w->daemon->conf.block, &n)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    now = rush_mono();
+
+    if (n == 0 && now >= w->idle) {
+        w->idle = now + RUSH_WRITER_IDLE;
+
+        for (i = 0; i < s->nactivities; i++) {
+            if (s->activities[i]->warm
+                && rush_stream_idle(s, s->activities[i]) != RUSH_OK)
+            {
+                return RUSH_ERROR;
+            }
+        }
+    }
+
+    return RUSH_OK;
 }
 
 
@@ -147,6 +166,7 @@ rush_writer_join(rush_store_t *s, rush_writer_t *w)
         }
 
         if (rush_stream_group(s->daemon, s->rd, s->db, a->id) == RUSH_ERROR
+            || rush_stream_position(s, a) != RUSH_OK
             || rush_stream_own(s, a) != RUSH_OK)
         {
             return RUSH_ERROR;
@@ -280,6 +300,7 @@ rush_writer_read(rush_store_t *s, rush_activity_t *only, rush_read_e what,
 
     if (rush_reply_is(reply, "NOGROUP")) {
         freeReplyObject(reply);
+        *n = 1;                         /* not empty: ask again */
         return rush_writer_groups(s);
     }
 
@@ -373,7 +394,7 @@ rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
         {
             id.data = (unsigned char *) deleted->element[i]->str;
             id.len = (size_t) deleted->element[i]->len;
-            rc = rush_writer_lost(s, a, &id);
+            rc = rush_stream_lost(s, a, &id);
         }
 
         rush_stat_add(s->daemon, claimed, reply->element[1]->elements);
@@ -387,213 +408,6 @@ rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
     } while (rc == RUSH_OK && more);
 
     return rc;
-}
-
-
-/* [[id, fields], ...] of one activity goes into the batch, which is written
- * each time it is full */
-
-int
-rush_stream_entries(rush_store_t *s, rush_activity_t *a,
-    const redisReply *entries)
-{
-    size_t  i;
-
-    for (i = 0; i < entries->elements; i++) {
-
-        if (s->nrows >= (size_t) s->daemon->conf.batch) {
-
-            if (rush_stream_commit(s) != RUSH_OK) {
-                return RUSH_ERROR;
-            }
-
-            rush_store_reset(s);
-        }
-
-        if (rush_writer_entry(s, a, entries->element[i]) != RUSH_OK) {
-            return RUSH_ERROR;
-        }
-    }
-
-    return RUSH_OK;
-}
-
-
-static int
-rush_writer_entry(rush_store_t *s, rush_activity_t *a,
-    const redisReply *entry)
-{
-    size_t       i;
-    int64_t      snowflake, activity;
-    rush_str_t   id;
-    const char  *cause;
-
-    if (entry->type == REDIS_REPLY_NIL) {
-
-        /* Redis 6 claims what was deleted and does not even tell its id */
-
-        return RUSH_OK;
-    }
-
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
-        || entry->element[0]->type != REDIS_REPLY_STRING)
-    {
-        rush_log(RUSH_LOG_ERROR, "redis: malformed stream entry");
-        return RUSH_ERROR;
-    }
-
-    id.data = (unsigned char *) entry->element[0]->str;
-    id.len = (size_t) entry->element[0]->len;
-
-    if (rush_store_item(s, a, &id) != RUSH_OK) {
-        return RUSH_ERROR;
-    }
-
-    if (entry->element[1]->type == REDIS_REPLY_NIL) {
-        return rush_writer_lost(s, a, &id);
-    }
-
-    if (rush_entry_parse(entry, &s->entry, &cause) != RUSH_OK) {
-        return rush_writer_aside(s, a, entry, &id, cause);
-    }
-
-    for (i = 0; i < s->entry.count; i++) {
-
-        (void) rush_order_no_parse(s->entry.grants[i].order_no.data,
-                                   s->entry.grants[i].order_no.len,
-                                   &snowflake, &activity);
-
-        if (activity != a->id) {
-            return rush_writer_aside(s, a, entry, &id,
-                                     "order number of another activity");
-        }
-    }
-
-    return rush_store_rows(s, a, &s->entry, -1);
-}
-
-
-/* MySQL may be away: then it is tried until the daemon stops */
-
-static int
-rush_writer_aside(rush_store_t *s, rush_activity_t *a,
-    const redisReply *entry, const rush_str_t *id, const char *cause)
-{
-    for ( ;; ) {
-
-        if (rush_db_ready(s->db) == RUSH_OK
-            && rush_dead_entry(s, a->id, id, entry->element[1], cause)
-               == RUSH_OK)
-        {
-            return RUSH_OK;
-        }
-
-        if (rush_wait(s->daemon, 100)) {
-            return RUSH_ERROR;
-        }
-    }
-}
-
-
-/* trimmed or deleted before it was stored: an order may be missing, which
- * reconcile puts right from the users hash */
-
-static int
-rush_writer_lost(rush_store_t *s, rush_activity_t *a, const rush_str_t *id)
-{
-    rush_stat_add(s->daemon, entries_lost, 1);
-
-    for ( ;; ) {
-
-        if (rush_db_ready(s->db) == RUSH_OK
-            && rush_alarm(s->daemon, s->db, "entry_lost", a->id,
-                          "entry %.*s was pending and has no body",
-                          (int) id->len, id->data)
-               == RUSH_OK)
-        {
-            return RUSH_OK;
-        }
-
-        if (rush_wait(s->daemon, 100)) {
-            return RUSH_ERROR;
-        }
-    }
-}
-
-
-/* stores the batch, then acknowledges it */
-
-int
-rush_stream_commit(rush_store_t *s)
-{
-    size_t            i, k, n;
-    redisReply       *reply;
-    rush_activity_t  *a;
-
-    if (s->nitems == 0) {
-        return RUSH_OK;
-    }
-
-    if (rush_store_flush(s) != RUSH_OK) {
-        return RUSH_ERROR;
-    }
-
-    if (s->no_position) {
-        return RUSH_OK;
-    }
-
-    s->grants = (s->grants * 7 + s->nrows * 16 / s->nitems) / 8;
-
-    if (RUSH_FP("D7")) {
-        rush_redis_close(s->rd);
-        return RUSH_ERROR;
-    }
-
-    n = 0;
-
-    for (i = 0; i < s->nitems; i = k) {
-        a = s->items[i].activity;
-
-        for (k = i + 1; k < s->nitems && s->items[k].activity == a; k++) {
-            /* void */
-        }
-
-        rush_arg_text(&s->args, "XACK");
-        rush_arg_key(&s->args, a->id, 's');
-        rush_arg_text(&s->args, RUSH_GROUP);
-
-        while (i < k) {
-            rush_arg_str(&s->args, &s->items[i++].id);
-        }
-
-        if (rush_redis_push(s->rd, &s->args) != RUSH_OK) {
-            return RUSH_ERROR;
-        }
-
-        n++;
-    }
-
-    while (n-- > 0) {
-        reply = rush_redis_pull(s->rd);
-
-        if (!rush_reply_ok(reply, "xack")) {
-            freeReplyObject(reply);
-
-            /* the next connection begins with what is still pending */
-
-            rush_redis_close(s->rd);
-            return RUSH_ERROR;
-        }
-
-        freeReplyObject(reply);
-    }
-
-    if (RUSH_FP("D8")) {
-        rush_redis_close(s->rd);
-        return RUSH_ERROR;
-    }
-
-    return RUSH_OK;
 }
 
 

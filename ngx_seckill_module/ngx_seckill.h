@@ -205,6 +205,7 @@ typedef ngx_seckill_activity_detail_t  ngx_seckill_activity_stock_t;
 
 
 typedef struct {
+    int64_t             id;             /* made by the insert */
     int64_t             product_id;
     int64_t             stock;
     int64_t             price;
@@ -213,17 +214,24 @@ typedef struct {
 
 typedef struct {
     ngx_str_t           order_no;
+    int64_t             order_id;       /* parts of order_no */
+    int64_t             activity;
 } ngx_seckill_result_t;
 
 typedef struct {
     ngx_str_t           request_id;
     int64_t             activity_id;
+    ngx_uint_t          settled;        /* settle.lua was asked */
 } ngx_seckill_request_t;
 
 typedef struct {
+    int64_t             status;
     int64_t             page;
     int64_t             page_size;
-} ngx_seckill_mine_t;
+    int64_t             total;          /* rows, counted first */
+} ngx_seckill_order_list_t;
+
+typedef ngx_seckill_order_list_t      ngx_seckill_mine_t;
 
 typedef struct {
     int64_t             page;
@@ -231,13 +239,28 @@ typedef struct {
     ngx_str_t           category;
     ngx_str_t           keyword;
     ngx_str_t           sort;
+
+    ngx_str_t           key;            /* of the cache */
+    ngx_str_t           like;           /* pattern of keyword */
+    ngx_uint_t          order;          /* 0 new, 1 cheap, 2 dear first */
+    ngx_uint_t          loading;        /* MySQL is asked by this request */
+    int64_t             total;
 } ngx_seckill_product_list_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_product_detail_t;
+typedef struct {
+    int64_t             id;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_product_stock_t;
+    ngx_str_t           key;            /* of the cache, in text */
+    ngx_uint_t          loading;        /* MySQL is asked by this request */
+    u_char              text[64];
+} ngx_seckill_product_detail_t;
+
+typedef ngx_seckill_product_detail_t  ngx_seckill_product_stock_t;
+
+/* what reads an object back finds its id in front */
 
 typedef struct {
+    int64_t             id;             /* made by the insert */
     ngx_str_t           title;
     ngx_str_t           description;
     ngx_str_t           image;
@@ -256,6 +279,8 @@ typedef struct {
     int64_t             price;
     int64_t             status;
     int64_t             version;
+
+    ngx_uint_t          missed;         /* no row was changed */
 } ngx_seckill_product_update_t;
 
 typedef ngx_seckill_activity_detail_t  ngx_seckill_product_delete_t;
@@ -265,15 +290,20 @@ typedef struct {
     int64_t             stock;
     int64_t             delta;
     ngx_str_t           reason;
+
+    ngx_uint_t          missed;         /* no row was changed */
 } ngx_seckill_product_adjust_t;
 
 typedef struct {
     int64_t             status;
     int64_t             page;
     int64_t             page_size;
+
+    int64_t             total;          /* rows, counted first */
 } ngx_seckill_admin_list_t;
 
 typedef struct {
+    int64_t             id;             /* made by the insert */
     int64_t             product_id;
     ngx_str_t           title;
     int64_t             price;
@@ -296,38 +326,67 @@ typedef struct {
     int64_t             end_at;
     int64_t             limit_per_user;
     int64_t             pay_seconds;
+    int64_t             total;
+
+    int64_t             rev;            /* the one that was looked at */
+    ngx_uint_t          missed;         /* no row was changed */
 } ngx_seckill_admin_update_t;
 
 typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_delete_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_online_t;
+typedef struct {
+    int64_t             id;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_offline_t;
+    ngx_uint_t          missed;         /* no row was changed */
+} ngx_seckill_admin_online_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_pause_t;
+typedef ngx_seckill_admin_online_t    ngx_seckill_admin_offline_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_resume_t;
+typedef ngx_seckill_admin_online_t    ngx_seckill_admin_pause_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_warmup_t;
+typedef ngx_seckill_admin_online_t    ngx_seckill_admin_resume_t;
+
+typedef ngx_seckill_admin_online_t    ngx_seckill_admin_warmup_t;
 
 typedef struct {
     int64_t             id;
     int64_t             delta;
     ngx_str_t           reason;
+
+    int64_t             op;             /* id of the change */
 } ngx_seckill_admin_stock_t;
 
-typedef ngx_seckill_activity_detail_t  ngx_seckill_admin_availability_t;
+typedef struct {                        /* units */
+    int64_t             total;
+    int64_t             sold;
+    int64_t             held;
+    int64_t             paid;
+    int64_t             returning;      /* cancelled, still counted in sold */
+    int64_t             returned;
+    int64_t             remain;         /* in Redis, -1: not loaded */
+    int64_t             epoch;
+    int64_t             pending;        /* stream entries */
+} ngx_seckill_books_t;
 
 typedef struct {
     int64_t             id;
+
+    ngx_seckill_books_t books;
+} ngx_seckill_admin_availability_t;
+
+typedef struct {
+    int64_t             id;
+    ngx_seckill_books_t books;          /* where availability has them */
+
     ngx_str_t           mode;
     int64_t             dry_run;
+    ngx_uint_t          repair;
 } ngx_seckill_admin_reconcile_t;
-
-typedef ngx_seckill_admin_list_t      ngx_seckill_order_list_t;
 
 typedef struct {
     ngx_str_t           id;
+    int64_t             order_id;       /* parts of id */
+    int64_t             activity;
 } ngx_seckill_order_detail_t;
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_order_cancel_t;
@@ -338,6 +397,7 @@ typedef struct {
     int64_t             activity_id;
     int64_t             page;
     int64_t             page_size;
+    int64_t             total_rows;     /* counted first */
 } ngx_seckill_admin_order_list_t;
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_admin_order_detail_t;

@@ -12,20 +12,20 @@
 
 
 #define NGX_SECKILL_ROUTES(R)                                                 \
-    R(seckill, activity_list, GET,                                             \
+    R(seckill, activity_list, GET,                                            \
       "/api/v1/seckill/activities",                                           \
       PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, LIST, activity,                    \
       "Activities by state, from shared memory")                              \
-    R(seckill, activity_detail, GET,                                           \
+    R(seckill, activity_detail, GET,                                          \
       "/api/v1/seckill/activities/{id}",                                      \
       PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, activity,                  \
       "One activity, from shared memory, at most 1 s old")                    \
-    R(seckill, activity_status, GET,                                           \
+    R(seckill, activity_status, GET,                                          \
       "/api/v1/seckill/activities/{id}/status",                               \
       OPTIONAL, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, status,                  \
       "State and countdown; with mine=1 and a token also what the "           \
       "caller holds")                                                         \
-    R(seckill, activity_stock, GET,                                            \
+    R(seckill, activity_stock, GET,                                           \
       "/api/v1/seckill/activities/{id}/stock",                                \
       PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, OBJECT, stock,                     \
       "Units left, from shared memory")                                       \
@@ -39,7 +39,7 @@
       "Buys in the running activity of a product")                            \
     R(seckill, init, POST,                                                    \
       "/api/v1/seckill/init",                                                 \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
       "Quick activity of a product: online now, for a day")                   \
     R(seckill, result, GET,                                                   \
       "/api/v1/seckill/results/{order_no}",                                   \
@@ -79,7 +79,7 @@
       "Takes a product off for good")                                         \
     R(seckill, product_adjust, POST,                                          \
       "/api/v1/admin/products/{id}/stock",                                    \
-      ADMIN, API, 0, OBJECT, product_stock,                                   \
+      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, product_stock,               \
       "Sets (stock) or adjusts (delta) units, with a reason")                 \
     R(seckill, admin_list, GET,                                               \
       "/api/v1/admin/seckill/activities",                                     \
@@ -87,7 +87,7 @@
       "Activities in every state")                                            \
     R(seckill, admin_create, POST,                                            \
       "/api/v1/admin/seckill/activities",                                     \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
       "Creates a draft, or with online=true goes live")                       \
     R(seckill, admin_get, GET,                                                \
       "/api/v1/admin/seckill/activities/{id}",                                \
@@ -95,7 +95,7 @@
       "Desired and applied state of an activity")                             \
     R(seckill, admin_update, PUT,                                             \
       "/api/v1/admin/seckill/activities/{id}",                                \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
       "Changes the given members; a running sale follows within a second")    \
     R(seckill, admin_delete, DELETE,                                          \
       "/api/v1/admin/seckill/activities/{id}",                                \
@@ -156,22 +156,22 @@
       "Any order")
 
 
-#define NGX_SECKILL_FIELDS_activity_list(F)                                    \
-    F(activity_list, state, KEY, QUERY, 0, 1, 16,                              \
+#define NGX_SECKILL_FIELDS_activity_list(F)                                   \
+    F(activity_list, state, KEY, QUERY, 0, 1, 16,                             \
       "upcoming, running or ended")                                           \
-    F(activity_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")            \
-    F(activity_list, page_size, INT, QUERY, 0, 1, 100,                         \
+    F(activity_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")           \
+    F(activity_list, page_size, INT, QUERY, 0, 1, 100,                        \
       "rows of a page, default 20")
 
-#define NGX_SECKILL_FIELDS_activity_detail(F)                                  \
+#define NGX_SECKILL_FIELDS_activity_detail(F)                                 \
     F(activity_detail, id, ID, PATH, 1, 1, INT64_MAX, "activity")
 
-#define NGX_SECKILL_FIELDS_activity_status(F)                                  \
-    F(activity_status, id, ID, PATH, 1, 1, INT64_MAX, "activity")              \
-    F(activity_status, mine, BOOL, QUERY, 0, 0, 1,                             \
+#define NGX_SECKILL_FIELDS_activity_status(F)                                 \
+    F(activity_status, id, ID, PATH, 1, 1, INT64_MAX, "activity")             \
+    F(activity_status, mine, BOOL, QUERY, 0, 0, 1,                            \
       "tell what the caller holds")
 
-#define NGX_SECKILL_FIELDS_activity_stock(F)                                   \
+#define NGX_SECKILL_FIELDS_activity_stock(F)                                  \
     F(activity_stock, id, ID, PATH, 1, 1, INT64_MAX, "activity")
 
 #define NGX_SECKILL_FIELDS_buy(F)                                             \
@@ -266,8 +266,10 @@
     F(admin_create, title, STR, BODY, 1, 1, 128, "title")                     \
     F(admin_create, price, MONEY, BODY, 1, 0, 1000000000000,                  \
       "of one unit, fen")                                                     \
-    F(admin_create, start_at, TIME, BODY, 1, 0, INT64_MAX, "start")           \
-    F(admin_create, end_at, TIME, BODY, 1, 0, INT64_MAX, "end")               \
+    F(admin_create, start_at, TIME, BODY, 1, 0, 253402300799000,              \
+      "start")                                                                \
+    F(admin_create, end_at, TIME, BODY, 1, 0, 253402300799000,                \
+      "end")                                                                  \
     F(admin_create, total, INT, BODY, 1, 0, 100000000, "units for sale")      \
     F(admin_create, limit_per_user, INT, BODY, 0, 1, 100,                     \
       "units a buyer may hold, default 1")                                    \
@@ -284,12 +286,16 @@
     F(admin_update, title, STR, BODY, 0, 1, 128, "title")                     \
     F(admin_update, price, MONEY, BODY, 0, 0, 1000000000000,                  \
       "of one unit, fen")                                                     \
-    F(admin_update, start_at, TIME, BODY, 0, 0, INT64_MAX, "start")           \
-    F(admin_update, end_at, TIME, BODY, 0, 0, INT64_MAX, "end")               \
+    F(admin_update, start_at, TIME, BODY, 0, 0, 253402300799000,              \
+      "start")                                                                \
+    F(admin_update, end_at, TIME, BODY, 0, 0, 253402300799000,                \
+      "end")                                                                  \
     F(admin_update, limit_per_user, INT, BODY, 0, 1, 100,                     \
       "units a buyer may hold, default 1")                                    \
     F(admin_update, pay_seconds, INT, BODY, 0, 5, 604800,                     \
-      "time to pay, default 1800")
+      "time to pay, default 1800")                                            \
+    F(admin_update, total, INT, BODY, 0, 0, 100000000,                        \
+      "units for sale; a draft only, later by its stock route")
 
 #define NGX_SECKILL_FIELDS_admin_delete(F)                                    \
     F(admin_delete, id, ID, PATH, 1, 1, INT64_MAX, "activity")
@@ -349,11 +355,11 @@
 
 
 #define NGX_SECKILL_ERRORS_activity_list(E)
-#define NGX_SECKILL_ERRORS_activity_detail(E)                                  \
+#define NGX_SECKILL_ERRORS_activity_detail(E)                                 \
     E(NOT_FOUND)
-#define NGX_SECKILL_ERRORS_activity_status(E)                                  \
+#define NGX_SECKILL_ERRORS_activity_status(E)                                 \
     E(NOT_FOUND)
-#define NGX_SECKILL_ERRORS_activity_stock(E)                                   \
+#define NGX_SECKILL_ERRORS_activity_stock(E)                                  \
     E(NOT_FOUND)
 #define NGX_SECKILL_ERRORS_buy(E)                                             \
     E(NOT_FOUND) E(NOT_STARTED) E(SOLD_OUT) E(ENDED) E(BUY_LIMIT)             \

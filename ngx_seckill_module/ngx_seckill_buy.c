@@ -9,7 +9,7 @@
 
 
 static ngx_int_t ngx_seckill_find(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_find_product(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_find_sale(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_reserve(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_reserved(ngx_rush_req_t *q);
 
@@ -29,7 +29,7 @@ ngx_rush_step_t  ngx_seckill_buy_steps[] = {
 
 
 ngx_rush_step_t  ngx_seckill_buy_product_steps[] = {
-    ngx_rush_step(ngx_seckill_find_product),    /* shm: may refuse */
+    ngx_rush_step(ngx_seckill_find_sale),    /* shm: may refuse */
     ngx_rush_step(ngx_seckill_reserve),
     ngx_rush_step(ngx_seckill_reserved),
     ngx_rush_null_step
@@ -72,7 +72,7 @@ ngx_seckill_find(ngx_rush_req_t *q)
 
 
 static ngx_int_t
-ngx_seckill_find_product(ngx_rush_req_t *q)
+ngx_seckill_find_sale(ngx_rush_req_t *q)
 {
     ngx_seckill_buy_t  *buy = q->data;
 

@@ -1,9 +1,78 @@
-@HEAD@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_rush_redis.h"
+#include "ngx_rush_revoke.h"
+
+
+/*
+ * The feed of revocations, a stream in Redis that all nodes write and read.
+ *
+ * Reading: every 250 ms one of the workers of the node, by lease, asks for
+ * what follows the last id kept in the zone, and at once again after a full
+ * answer.  The id is one word (ms << 20 | sequence) that only rises.  When
+ * two workers read at a time, or a sequence does not fit into its 20 bits,
+ * entries are read again, which changes nothing.  A node that starts reads
+ * the stream from its beginning; it is trimmed by age.
+ *
+ * Writing: what could not be sent stays in a list of the worker and is sent
+ * again every 500 ms, when the outcome is unknown too, since an entry told
+ * twice changes nothing.  A leaving worker tries for 5 s; what is left then
+ * is counted as lost to the other nodes (MySQL has it).
+ */
+
+
+#define NGX_RUSH_FEED_LEASE      225        /* ms, under the period, so that
+                                               a tick finds it free */
+#define NGX_RUSH_FEED_PERIOD     250        /* ms */
+#define NGX_RUSH_FEED_COUNT      1000
+
+#define NGX_RUSH_SEQ_BITS        20
+#define NGX_RUSH_SEQ_MAX         ((1 << NGX_RUSH_SEQ_BITS) - 1)
+
+#define NGX_RUSH_RETRY_ITEMS     1024
+#define NGX_RUSH_RETRY_PERIOD    500        /* ms */
+#define NGX_RUSH_RETRY_LAST      10         /* periods when leaving */
+
+
+typedef struct {                            /* one revocation to be sent */
+    int64_t                  id;
+    int64_t                  version;
+    u_char                   kind;          /* 0: item is free */
+    unsigned                 sent:1;        /* answer is awaited */
+} ngx_rush_feed_item_t;
+
+
+static void ngx_rush_feed_send(ngx_rush_feed_item_t *item);
+static void ngx_rush_feed_sent(void *data, redisReply *reply,
+    rush_outcome_e outcome);
+static void ngx_rush_retry_handler(ngx_event_t *ev);
+static void ngx_rush_feed_handler(ngx_event_t *ev);
+static void ngx_rush_feed_read(void);
+static void ngx_rush_feed_answer(void *data, redisReply *reply,
+    rush_outcome_e outcome);
+static ngx_uint_t ngx_rush_feed_entries(redisReply *reply);
+static ngx_int_t ngx_rush_feed_entry(redisReply *entry, uint64_t *last);
+static ngx_int_t ngx_rush_feed_fields(redisReply *fields);
+static int64_t ngx_rush_feed_number(redisReply *reply);
+
+
+static ngx_event_t           ngx_rush_feed_event;
+static ngx_event_t           ngx_rush_retry_event;
+static ngx_connection_t      ngx_rush_feed_dummy;
+static ngx_uint_t            ngx_rush_feed_asked;
+static ngx_uint_t            ngx_rush_retry_leaving;
+static ngx_rush_feed_item_t  ngx_rush_retry_items[NGX_RUSH_RETRY_ITEMS];
+
+
 void
 ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
 {
-    ngx_uint_t               i;
-    ngx_rush_revoke_item_t  *item;
+    ngx_uint_t             i;
+    ngx_rush_feed_item_t  *item;
 
     if (ngx_rush_revoke_sh == NULL) {
         return;
@@ -20,7 +89,7 @@ ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
             item->id = id;
             item->version = version;
 
-            ngx_rush_revoke_send(item);
+            ngx_rush_feed_send(item);
             return;
         }
     }
@@ -30,15 +99,14 @@ ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
 
 
 static void
-ngx_rush_revoke_send(ngx_rush_revoke_item_t *item)
+ngx_rush_feed_send(ngx_rush_feed_item_t *item)
 {
     u_char      id[NGX_INT64_LEN], version[NGX_INT64_LEN];
     u_char      oldest[NGX_INT64_LEN];
     int64_t     ms;
     ngx_str_t   args[12];
 
-    ms = ngx_rush_now_ms() - 1000
-         * (int64_t) (ngx_rush_revoke_kept + NGX_RUSH_REVOKE_SLACK);
+    ms = ngx_rush_now_ms() - (int64_t) ngx_rush_revoke_keep() * 1000;
 
     ngx_str_set(&args[0], "XADD");
     ngx_str_set(&args[1], RUSH_REVOKE_KEY);
@@ -58,7 +126,7 @@ ngx_rush_revoke_send(ngx_rush_revoke_item_t *item)
     args[11].len = ngx_sprintf(version, "%L", item->version) - version;
 
     if (ngx_rush_redis_send(NGX_RUSH_LANE_SIDE, 12, args, 0,
-                            ngx_rush_revoke_sent, item)
+                            ngx_rush_feed_sent, item)
         == NGX_OK)
     {
         item->sent = 1;
@@ -72,9 +140,9 @@ ngx_rush_revoke_send(ngx_rush_revoke_item_t *item)
 
 
 static void
-ngx_rush_revoke_sent(void *data, redisReply *reply, rush_outcome_e outcome)
+ngx_rush_feed_sent(void *data, redisReply *reply, rush_outcome_e outcome)
 {
-    ngx_rush_revoke_item_t  *item = data;
+    ngx_rush_feed_item_t  *item = data;
 
     item->sent = 0;
 
@@ -94,8 +162,8 @@ ngx_rush_revoke_sent(void *data, redisReply *reply, rush_outcome_e outcome)
 static void
 ngx_rush_retry_handler(ngx_event_t *ev)
 {
-    ngx_uint_t               i;
-    ngx_rush_revoke_item_t  *item;
+    ngx_uint_t             i;
+    ngx_rush_feed_item_t  *item;
 
     if (ngx_exiting) {
         ngx_rush_retry_leaving++;
@@ -115,7 +183,7 @@ ngx_rush_retry_handler(ngx_event_t *ev)
         }
 
         ngx_rush_count(NGX_RUSH_C_REVOKE_RETRIES, 1);
-        ngx_rush_revoke_send(item);
+        ngx_rush_feed_send(item);
     }
 }
 
@@ -228,11 +296,8 @@ ngx_rush_feed_entries(redisReply *reply)
 static ngx_int_t
 ngx_rush_feed_entry(redisReply *entry, uint64_t *last)
 {
-    char         kind, name;
-    size_t       i;
-    u_char      *p, *dash, *end;
-    int64_t      id, version, ms, seq;
-    redisReply  *fields, *value;
+    u_char   *p, *dash, *end;
+    int64_t   ms, seq;
 
     *last = 0;
 
@@ -260,7 +325,17 @@ ngx_rush_feed_entry(redisReply *entry, uint64_t *last)
     *last = (uint64_t) ms << NGX_RUSH_SEQ_BITS
             | (uint64_t) ngx_min(seq, NGX_RUSH_SEQ_MAX);
 
-    fields = entry->element[1];
+    return ngx_rush_feed_fields(entry->element[1]);
+}
+
+
+static ngx_int_t
+ngx_rush_feed_fields(redisReply *fields)
+{
+    char         kind, name;
+    size_t       i;
+    int64_t      id, version;
+    redisReply  *value;
 
     if (fields->type != REDIS_REPLY_ARRAY) {
         return NGX_ERROR;
@@ -315,8 +390,8 @@ ngx_rush_revoke_age(void)
 {
     ngx_msec_int_t  age;
 
-    if (ngx_rush_revoke_sh == NULL) {
-        return 0;
+    if (ngx_rush_revoke_sh == NULL || ngx_rush_revoke_sh->heard == 0) {
+        return (ngx_msec_t) -1;
     }
 
     age = (ngx_msec_int_t) (ngx_current_msec - ngx_rush_revoke_sh->heard);

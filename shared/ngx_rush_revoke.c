@@ -4,16 +4,14 @@
  */
 
 
-#include "ngx_rush_redis.h"
-#include "ngx_rush_shm.h"
-#include "ngx_rush_counters.h"
+#include "ngx_rush_revoke.h"
 
 
 /*
- * Revoked tokens: a table every worker of the node reads at each request
- * with a token, and the feed that keeps the tables of all nodes the same.
+ * Revoked tokens: a table that every worker of the node reads at each request
+ * with a token.
  *
- *     line 0..1: header | buckets of 7 cells {key, word} and "spilled"
+ *     header, 256 bytes | buckets of 7 cells {key, word} and "spilled"
  *
  * key is id << 1 | kind (ids are below 2^63, so it is the id itself, no
  * hash); word is version << 32 | second in which it expires.  For a user,
@@ -23,24 +21,13 @@
  * reader has to look there.  With all 4 full the cell that expires first
  * gives way, which is counted: the zone is too small then.
  *
- * No locks.  A reader takes key, word, key: the same key twice means the word
- * is that key's.  A writer claims a cell, by compare-and-swap of the key, only
- * when its word expired GRACE seconds ago, while the key's own writers leave
- * such a cell alone a little earlier; so both never change one cell, short
- * of a worker that stands still in between for seconds.  Killed after the
- * claim, a writer leaves a key with an expired word: a free cell.  Two
- * workers may give one key two cells; readers look at all of them.
- *
- * The feed: one worker a node, by lease, reads the stream from the last id
- * kept here, every 250 ms and at once after a full answer.  The id is one
- * word (ms << 20 | sequence), moved forward only; a sequence that does not
- * fit makes entries be read again, which changes nothing.  A node that starts
- * reads the stream from its beginning; it is trimmed by age.
- *
- * What ngx_rush_revoke() could not send stays in a list of the worker and is
- * sent again every 500 ms: when the outcome is unknown too, since an entry
- * told twice changes nothing.  A leaving worker tries for 5 s; what is left
- * then is counted as lost (this node knows it, and MySQL does).
+ * No locks.  A reader takes key, word, key: the same key twice means that the
+ * word is that key's.  A writer claims a cell by compare-and-swap of the key,
+ * and only when its word expired GRACE seconds ago, while the key's own
+ * writers leave such a cell alone from half of that on; so both never change
+ * one cell, short of a worker that stands still in between for seconds.  A
+ * writer killed after the claim leaves a key with an expired word, which is a
+ * free cell.  Two workers may give one key two cells: readers look at all.
  */
 
 
@@ -53,16 +40,9 @@
 #define NGX_RUSH_REVOKE_SLACK    60         /* s, for clocks and leeway */
 #define NGX_RUSH_REVOKE_GRACE    8          /* s */
 
-#define NGX_RUSH_FEED_LEASE      1000       /* ms */
-#define NGX_RUSH_FEED_PERIOD     250        /* ms */
-#define NGX_RUSH_FEED_COUNT      1000
+#define NGX_RUSH_REVOKE_MAX_VER  0xffffffffLL
 
-#define NGX_RUSH_SEQ_BITS        20
-#define NGX_RUSH_SEQ_MAX         ((1 << NGX_RUSH_SEQ_BITS) - 1)
-
-#define NGX_RUSH_RETRY_ITEMS     1024
-#define NGX_RUSH_RETRY_PERIOD    500        /* ms */
-#define NGX_RUSH_RETRY_LAST      10         /* periods when leaving */
+#define ngx_rush_revoke_until(word)  ((word) & 0xffffffff)
 
 
 typedef struct {
@@ -78,67 +58,27 @@ typedef struct {
 } ngx_rush_revoke_bucket_t;
 
 
-typedef struct {
-    uint64_t                 buckets;
-    ngx_atomic_t             latest;        /* s, when all have expired */
-    u_char                   pad[112];
-
-    ngx_atomic_t             lease;
-    ngx_atomic_t             last;          /* id of the stream */
-    ngx_atomic_t             heard;         /* ms */
-    u_char                   pad2[104];
-} ngx_rush_revoke_sh_t;
-
-
-typedef struct {                            /* one revocation to be sent */
-    int64_t                  id;
-    int64_t                  version;
-    u_char                   kind;          /* 0: item is free */
-    unsigned                 sent:1;        /* answer is awaited */
-} ngx_rush_revoke_item_t;
-
-
 _Static_assert(sizeof(ngx_rush_revoke_bucket_t) == 128
                && sizeof(ngx_rush_revoke_sh_t) == 256,
                "buckets are aligned to two lines");
 
 
-static ngx_int_t ngx_rush_revoke_fresh(void *base, size_t size,
-    ngx_log_t *log);
-static ngx_rush_revoke_bucket_t *ngx_rush_revoke_bucket(uint64_t key,
-    ngx_uint_t n);
 static ngx_uint_t ngx_rush_revoke_found(uint64_t key, uint64_t version,
     uint64_t now);
-static void ngx_rush_revoke_insert(u_char kind, int64_t id, int64_t version);
+static ngx_rush_revoke_bucket_t *ngx_rush_revoke_bucket(uint64_t key,
+    ngx_uint_t n);
 static ngx_int_t ngx_rush_revoke_place(uint64_t key, uint64_t word,
     uint64_t now);
 static ngx_int_t ngx_rush_revoke_merge(ngx_rush_revoke_cell_t *cell,
     uint64_t key, uint64_t word, uint64_t now);
-static ngx_rush_revoke_cell_t *ngx_rush_revoke_first(uint64_t key);
-static void ngx_rush_revoke_raise(ngx_atomic_t *value, uint64_t to);
-
-static void ngx_rush_revoke_send(ngx_rush_revoke_item_t *item);
-static void ngx_rush_revoke_sent(void *data, redisReply *reply,
-    rush_outcome_e outcome);
-static void ngx_rush_retry_handler(ngx_event_t *ev);
-static void ngx_rush_feed_handler(ngx_event_t *ev);
-static void ngx_rush_feed_read(void);
-static void ngx_rush_feed_answer(void *data, redisReply *reply,
-    rush_outcome_e outcome);
-static ngx_uint_t ngx_rush_feed_entries(redisReply *reply);
-static ngx_int_t ngx_rush_feed_entry(redisReply *entry, uint64_t *last);
-static int64_t ngx_rush_feed_number(redisReply *reply);
+static void ngx_rush_revoke_evict(uint64_t key, uint64_t word, uint64_t now);
+static ngx_int_t ngx_rush_revoke_fresh(void *base, size_t size,
+    ngx_log_t *log);
 
 
-static ngx_rush_revoke_sh_t    *ngx_rush_revoke_sh;
-static ngx_uint_t               ngx_rush_revoke_kept = NGX_RUSH_REVOKE_TTL;
+ngx_rush_revoke_sh_t  *ngx_rush_revoke_sh;
 
-static ngx_event_t              ngx_rush_feed_event;
-static ngx_event_t              ngx_rush_retry_event;
-static ngx_connection_t         ngx_rush_feed_dummy;
-static ngx_uint_t               ngx_rush_feed_asked;
-static ngx_uint_t               ngx_rush_retry_leaving;
-static ngx_rush_revoke_item_t   ngx_rush_retry_items[NGX_RUSH_RETRY_ITEMS];
+static ngx_uint_t      ngx_rush_revoke_life = NGX_RUSH_REVOKE_TTL;
 
 
 ngx_int_t
@@ -153,7 +93,7 @@ ngx_rush_revoked(rush_claims_t *claims)
     }
 
     if (ngx_rush_revoke_found((uint64_t) claims->user << 1,
-                              (uint64_t) claims->version, now)
+                              (uint64_t) ngx_max(claims->version, 0), now)
         || ngx_rush_revoke_found((uint64_t) claims->session << 1 | 1, 0, now))
     {
         return NGX_DECLINED;
@@ -183,7 +123,7 @@ ngx_rush_revoke_found(uint64_t key, uint64_t version, uint64_t now)
 
             word = __atomic_load_n(&cell->word, __ATOMIC_ACQUIRE);
 
-            if ((word & 0xffffffff) > now
+            if (ngx_rush_revoke_until(word) > now
                 && ((key & 1) || version < word >> 32)
                 && __atomic_load_n(&cell->key, __ATOMIC_RELAXED) == key)
             {
@@ -219,18 +159,19 @@ ngx_rush_revoke_bucket(uint64_t key, ngx_uint_t n)
 }
 
 
-static void
+void
 ngx_rush_revoke_insert(u_char kind, int64_t id, int64_t version)
 {
-    uint64_t                 key, word, now, until, old;
-    ngx_uint_t               tries;
-    ngx_rush_revoke_cell_t  *cell;
+    uint64_t    key, word, now, until;
+    ngx_uint_t  tries;
 
     now = ngx_time();
-    until = now + ngx_rush_revoke_kept + NGX_RUSH_REVOKE_SLACK;
+    until = now + ngx_rush_revoke_keep();
+
+    version = ngx_max(version, 0);
 
     key = (uint64_t) id << 1 | (kind == 's');
-    word = (uint64_t) ngx_min(version, 0xffffffff) << 32 | until;
+    word = (uint64_t) ngx_min(version, NGX_RUSH_REVOKE_MAX_VER) << 32 | until;
 
     /* first, or a reader would not look */
 
@@ -243,19 +184,8 @@ ngx_rush_revoke_insert(u_char kind, int64_t id, int64_t version)
         }
     }
 
-    /* no cell is free: the next to expire of the first bucket has to go */
-
-    for (tries = 0; tries < NGX_RUSH_REVOKE_TRIES; tries++) {
-        cell = ngx_rush_revoke_first(key);
-        old = cell->key;
-
-        if (ngx_atomic_cmp_set(&cell->key, old, key)) {
-            cell->word = word;
-            break;
-        }
-    }
-
     ngx_rush_count(NGX_RUSH_C_REVOKE_EVICTED, 1);
+    ngx_rush_revoke_evict(key, word, now);
 }
 
 
@@ -276,7 +206,7 @@ ngx_rush_revoke_place(uint64_t key, uint64_t word, uint64_t now)
 
         for (i = 0; i < NGX_RUSH_REVOKE_WAYS; i++) {
             cell = &bucket->cells[i];
-            until = cell->word & 0xffffffff;
+            until = ngx_rush_revoke_until(cell->word);
 
             if (cell->key == key
                 && until + NGX_RUSH_REVOKE_GRACE / 2 > now)
@@ -292,7 +222,7 @@ ngx_rush_revoke_place(uint64_t key, uint64_t word, uint64_t now)
         if (idle) {
             old = idle->key;
 
-            if ((idle->word & 0xffffffff) + NGX_RUSH_REVOKE_GRACE < now
+            if (ngx_rush_revoke_until(idle->word) + NGX_RUSH_REVOKE_GRACE < now
                 && ngx_atomic_cmp_set(&idle->key, old, key))
             {
                 return ngx_rush_revoke_merge(idle, key, word, now);
@@ -301,7 +231,8 @@ ngx_rush_revoke_place(uint64_t key, uint64_t word, uint64_t now)
             return NGX_AGAIN;
         }
 
-        ngx_rush_revoke_raise(&bucket->spilled, word & 0xffffffff);
+        ngx_rush_revoke_raise(&bucket->spilled,
+                              ngx_rush_revoke_until(word));
     }
 
     return NGX_AGAIN;
@@ -317,13 +248,13 @@ ngx_rush_revoke_merge(ngx_rush_revoke_cell_t *cell, uint64_t key,
     do {
         old = cell->word;
         version = word >> 32;
-        until = word & 0xffffffff;
+        until = ngx_rush_revoke_until(word);
 
         /* an expired word may be another key's */
 
-        if ((old & 0xffffffff) > now) {
+        if (ngx_rush_revoke_until(old) > now) {
             version = ngx_max(version, old >> 32);
-            until = ngx_max(until, old & 0xffffffff);
+            until = ngx_max(until, ngx_rush_revoke_until(old));
         }
 
     } while (!ngx_atomic_cmp_set(&cell->word, old, version << 32 | until));
@@ -332,9 +263,12 @@ ngx_rush_revoke_merge(ngx_rush_revoke_cell_t *cell, uint64_t key,
 }
 
 
-static ngx_rush_revoke_cell_t *
-ngx_rush_revoke_first(uint64_t key)
+/* no cell is free: the next to expire of the first bucket has to go */
+
+static void
+ngx_rush_revoke_evict(uint64_t key, uint64_t word, uint64_t now)
 {
+    uint64_t                   old;
     ngx_uint_t                 i;
     ngx_rush_revoke_cell_t    *cell, *first;
     ngx_rush_revoke_bucket_t  *bucket;
@@ -345,16 +279,23 @@ ngx_rush_revoke_first(uint64_t key)
     for (i = 1; i < NGX_RUSH_REVOKE_WAYS; i++) {
         cell = &bucket->cells[i];
 
-        if ((cell->word & 0xffffffff) < (first->word & 0xffffffff)) {
+        if (ngx_rush_revoke_until(cell->word)
+            < ngx_rush_revoke_until(first->word))
+        {
             first = cell;
         }
     }
 
-    return first;
+    old = first->key;
+    first->word = 0;                    /* not to be read as the new key's */
+
+    if (ngx_atomic_cmp_set(&first->key, old, key)) {
+        (void) ngx_rush_revoke_merge(first, key, word, now);
+    }
 }
 
 
-static void
+void
 ngx_rush_revoke_raise(ngx_atomic_t *value, uint64_t to)
 {
     uint64_t  old;
@@ -373,7 +314,14 @@ ngx_rush_revoke_raise(ngx_atomic_t *value, uint64_t to)
 void
 ngx_rush_revoke_ttl(ngx_uint_t seconds)
 {
-    ngx_rush_revoke_kept = seconds;
+    ngx_rush_revoke_life = seconds;
+}
+
+
+ngx_uint_t
+ngx_rush_revoke_keep(void)
+{
+    return ngx_rush_revoke_life + NGX_RUSH_REVOKE_SLACK;
 }
 
 
@@ -406,7 +354,6 @@ ngx_rush_revoke_fresh(void *base, size_t size, ngx_log_t *log)
 
     sh->buckets = (size - sizeof(ngx_rush_revoke_sh_t))
                   / sizeof(ngx_rush_revoke_bucket_t);
-    sh->heard = ngx_current_msec;
 
     return NGX_OK;
 }

@@ -331,7 +331,7 @@ ngx_rush_lease(ngx_atomic_t *lease, ngx_msec_t ms)
 
     old = *lease;
 
-    if ((ngx_msec_int_t) (old - ngx_current_msec) > 0 && old != 0) {
+    if ((ngx_msec_int_t) (old - ngx_current_msec) > 0) {
         return NGX_DECLINED;
     }
 

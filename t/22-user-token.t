@@ -373,7 +373,7 @@ subtest 'MySQL is down' => sub {
     $t->start('mysql');
     ok($t->wait_for(sub { $t->get($profile, token => $mia->{access_token})
                           ->{code} == 0 }, 10, 'profile'), 'works again');
-    is(refresh_with($mia->{refresh_token})->{code}, 0, 'the token was not lost');
+    is(refresh_with($mia->{refresh_token})->{code}, 0, 'no token was lost');
 };
 
 

@@ -21,7 +21,7 @@ $(BUILD)/rush-consumer: $(OBJS)
 	mv $@.new $@
 
 $(DIR)/%.o: %.c $(GEN) | $(DIR)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP -I$(DIR) \
+	$(CC) $(CPPFLAGS) $(CFLAGS) -D_GNU_SOURCE -pthread -MMD -MP -I$(DIR) \
 		-I$(ROOT)/consumer -I$(ROOT)/shared -c -o $@ $<
 
 $(DIR)/consumer_sql.h: $(ROOT)/consumer/consumer.sql $(ROOT)/tools/embed.pl \

@@ -23,6 +23,8 @@ package RushTest;
 #                'rate=5r/s burst=10', ... }, extra_main, extra_http,
 #                extra_server, extra_location => text, zones => text,
 #                apis => 'rush_api; user_api; seckill_api;',
+#                modules => [qw(rush_core user seckill)],
+#                redis_args, mysql_args => text,
 #                level => 'info', node_id => 1 }
 #   redis        0, or { appendfsync => 'always', extra => text }
 #   mysql        0, or { extra => text }

@@ -484,7 +484,7 @@ sub nginx_conf {
     my $user = $> == 0 ? 'user root;' : '';
     my $modules = join '', map { "load_module $RushTest::BUILD/nginx/"
                                  . "ngx_http_${_}_module.so;\n" }
-        qw(rush_core user seckill);
+        @{$o->{modules} || [qw(rush_core user seckill)]};
     my $zones = $o->{zones} // <<'EOC';
     rush_zone limit 8m; rush_zone cache 16m; rush_zone revoke 4m;
     rush_zone stats 4m; seckill_zone 4m;

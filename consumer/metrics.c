@@ -1,0 +1,167 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * The one list of metrics: /metrics is written from it and so is
+ * docs/metrics.md.
+ */
+
+
+#include "store.h"
+
+
+#define RUSH_M_COUNTER  0
+#define RUSH_M_GAUGE    1
+
+
+typedef struct {
+    const char      *name;
+    int              type;
+    size_t           offset;            /* of an int64_t in rush_stats_t */
+    const char      *help;
+} rush_metric_t;
+
+
+#define rush_counter(name, field, help)                                       \
+    { "rush_consumer_" name, RUSH_M_COUNTER, offsetof(rush_stats_t, field),   \
+      help }
+#define rush_gauge(name, field, help)                                         \
+    { "rush_consumer_" name, RUSH_M_GAUGE, offsetof(rush_stats_t, field),     \
+      help }
+
+
+static const rush_metric_t  rush_metric_list[] = {
+    rush_counter("orders_total", orders, "orders committed"),
+    rush_counter("rejected_total", rejected, "orders the ledger refused"),
+    rush_counter("duplicates_total", duplicates,
+                 "grants delivered again and found stored"),
+    rush_counter("retries_total", retries, "transactions run again"),
+    rush_counter("claimed_total", claimed,
+                 "entries taken over from other consumers"),
+    rush_counter("dead_letters_total", dead_letters, "dead letters written"),
+    rush_counter("oversell_blocked_total", oversell_blocked,
+                 "orders beyond the total; must stay 0"),
+    rush_counter("limit_blocked_total", limit_blocked,
+                 "orders beyond the limit of a buyer; must stay 0"),
+    rush_counter("entries_lost_total", entries_lost,
+                 "pending entries without a body; must stay 0"),
+    rush_counter("group_lost_total", group_lost,
+                 "consumer groups made again"),
+    rush_counter("alarms_total", alarms, "rows written to table alarm"),
+    rush_counter("rebuilds_total", rebuilds,
+                 "activities rebuilt from MySQL"),
+    rush_counter("timeouts_total", timeouts, "unpaid orders cancelled"),
+    rush_counter("releases_total", releases, "orders given back to Redis"),
+    rush_counter("adjusts_total", adjusts, "stock operations done"),
+    rush_counter("trimmed_total", trimmed, "stream entries trimmed"),
+    rush_counter("repairs_total", repairs, "repairs made by reconcile"),
+
+    rush_gauge("dead_letters_open", dead_open, "dead letters to look at"),
+    rush_gauge("stream_lag", lag, "entries not yet delivered"),
+    rush_gauge("stream_pending", pending,
+               "entries delivered and not acknowledged"),
+    rush_gauge("streams", streams, "warm activities"),
+    rush_gauge("redis_up", redis_up, "1: Redis answers"),
+    rush_gauge("mysql_up", mysql_up, "1: MySQL answers"),
+    rush_gauge("controller", controller, "1: holds the controller lock"),
+    rush_gauge("differences", differences,
+               "found by the last reconcile; must be 0"),
+    rush_gauge("paused_backlog", paused_backlog,
+               "activities paused because the stream is too long"),
+    rush_gauge("clock_skew_milliseconds", clock_skew,
+               "greatest difference of the clocks of Redis, MySQL, this host")
+};
+
+#define RUSH_METRICS  (sizeof(rush_metric_list) / sizeof(rush_metric_list[0]))
+
+
+/* as in batch.c, which fills them */
+
+static const char  *rush_metric_bounds[RUSH_HISTOGRAM + 1] = {
+    "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25",
+    "0.5", "1", "2.5", "5", "+Inf"
+};
+
+
+static void rush_metrics_batches(rush_daemon_t *d, rush_buf_t *b);
+static void rush_metrics_head(rush_buf_t *b, const char *name,
+    const char *type, const char *help);
+
+
+void
+rush_metrics(rush_daemon_t *d, rush_buf_t *b)
+{
+    size_t                i;
+    int64_t               last, age;
+    const int64_t        *value;
+    const rush_metric_t  *m;
+
+    for (i = 0; i < RUSH_METRICS; i++) {
+        m = &rush_metric_list[i];
+        value = (const int64_t *) (const void *)
+                ((const char *) &d->stats + m->offset);
+
+        rush_metrics_head(b, m->name,
+                          m->type == RUSH_M_COUNTER ? "counter" : "gauge",
+                          m->help);
+        rush_buf_printf(b, "%s %lld\n", m->name,
+                        (long long) __atomic_load_n(value, __ATOMIC_RELAXED));
+    }
+
+    rush_metrics_batches(d, b);
+
+    last = rush_stat_get(d, last_commit);
+    age = last ? rush_now() - last : 0;
+
+    rush_metrics_head(b, "rush_consumer_last_commit_age_seconds", "gauge",
+                      "time since the last transaction, 0 before the first");
+    rush_buf_printf(b, "rush_consumer_last_commit_age_seconds %lld.%03lld\n",
+                    (long long) (age / 1000), (long long) (age % 1000));
+
+    rush_metrics_head(b, "rush_consumer_build_info", "gauge",
+                      "version of the program");
+    rush_buf_puts(b, "rush_consumer_build_info{version=\"" RUSH_VERSION
+                     "\"} 1\n");
+}
+
+
+/* the count and +Inf come from one sum, so they always agree */
+
+static void
+rush_metrics_batches(rush_daemon_t *d, rush_buf_t *b)
+{
+    size_t   i;
+    int64_t  n, us;
+
+    rush_metrics_head(b, "rush_consumer_batch_seconds", "histogram",
+                      "time of one batch from its read to its commit");
+
+    n = 0;
+
+    for (i = 0; i <= RUSH_HISTOGRAM; i++) {
+        n += rush_stat_get(d, batch_bucket[i]);
+
+        rush_buf_printf(b, "rush_consumer_batch_seconds_bucket{le=\"%s\"} "
+                        "%lld\n", rush_metric_bounds[i], (long long) n);
+    }
+
+    us = rush_stat_get(d, batch_us);
+
+    rush_buf_printf(b, "rush_consumer_batch_seconds_sum %lld.%06lld\n",
+                    (long long) (us / 1000000), (long long) (us % 1000000));
+    rush_buf_printf(b, "rush_consumer_batch_seconds_count %lld\n",
+                    (long long) n);
+
+    rush_metrics_head(b, "rush_consumer_batches_total", "counter",
+                      "batches written");
+    rush_buf_printf(b, "rush_consumer_batches_total %lld\n", (long long) n);
+}
+
+
+static void
+rush_metrics_head(rush_buf_t *b, const char *name, const char *type,
+    const char *help)
+{
+    rush_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+                    type);
+}

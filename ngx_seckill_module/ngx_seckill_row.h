@@ -1,0 +1,98 @@
+
+/*
+ * Copyright (C) Rush
+ *
+ * Rows of MySQL as JSON, and pages of them.
+ */
+
+
+#ifndef _NGX_SECKILL_ROW_H_INCLUDED_
+#define _NGX_SECKILL_ROW_H_INCLUDED_
+
+
+#include "ngx_seckill.h"
+
+
+/* columns of every statement that reads whole orders */
+
+enum {
+    O_ORDER_NO = 0, O_USER, O_ACTIVITY, O_PRODUCT, O_REQ, O_QTY, O_PRICE,
+    O_AMOUNT, O_TITLE, O_STATUS, O_STOCK_STATE, O_CANCEL_REASON, O_GRANTED,
+    O_DEADLINE, O_PAID, O_CLOSED
+};
+
+
+/* whole products */
+
+enum {
+    P_ID = 0, P_TITLE, P_DESCRIPTION, P_IMAGE, P_CATEGORY, P_PRICE, P_STOCK,
+    P_STATUS, P_VERSION, P_CREATED, P_UPDATED
+};
+
+
+/* whole activities, as an admin sees them */
+
+enum {
+    A_ID = 0, A_PRODUCT, A_TITLE, A_PRICE, A_PRICE_VER, A_START, A_STOP,
+    A_TOTAL, A_SOLD, A_LIMIT, A_PAY_SECONDS, A_STATUS, A_WARM, A_REV,
+    A_APPLIED_REV, A_EPOCH, A_CREATED, A_UPDATED
+};
+
+
+#define NGX_SECKILL_KEY  64             /* bytes of a cache key of a product */
+
+
+typedef struct {
+    int64_t       page;
+    int64_t       size;
+    int64_t       offset;
+} ngx_seckill_page_t;
+
+
+/* 0 is "not given" */
+ngx_seckill_page_t ngx_seckill_page(int64_t page, int64_t size);
+
+/* opens {"list":[ and closes it with the numbers of a page */
+void ngx_seckill_list_open(ngx_rush_req_t *q);
+void ngx_seckill_list_close(ngx_rush_req_t *q, ngx_seckill_page_t *page,
+    int64_t total);
+
+/* one order; admin: with the buyer and the request id */
+void ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows,
+    ngx_uint_t row, ngx_uint_t admin);
+
+/* {"id":...} of what was removed */
+void ngx_seckill_put_deleted(ngx_rush_req_t *q, int64_t id);
+
+void ngx_seckill_put_product(rush_buf_t *b, ngx_rush_rows_t *rows,
+    ngx_uint_t row);
+void ngx_seckill_put_stock(rush_buf_t *b, ngx_rush_rows_t *rows);
+
+/* key of a cached product, or of its stock; dst has NGX_SECKILL_KEY */
+size_t ngx_seckill_product_key(u_char *dst, int64_t id, ngx_uint_t stock);
+void ngx_seckill_drop_product(int64_t id);
+
+
+/* reads an activity by the id in front of q->data: the next step has it */
+ngx_int_t ngx_seckill_read_activity(ngx_rush_req_t *q);
+void ngx_seckill_put_admin_activity(rush_buf_t *b, ngx_rush_rows_t *rows,
+    ngx_uint_t row);
+
+
+/* was the field given?  And it as a parameter, NULL when it was not */
+ngx_uint_t ngx_seckill_given(ngx_rush_req_t *q, const char *name);
+ngx_rush_param_t ngx_seckill_opt_int(ngx_rush_req_t *q, const char *name,
+    int64_t v);
+ngx_rush_param_t ngx_seckill_opt_str(ngx_rush_req_t *q, const char *name,
+    ngx_str_t *v);
+
+
+/* asks Redis how many units the caller holds in an activity: q->reply */
+ngx_int_t ngx_seckill_ask_held(ngx_rush_req_t *q, int64_t activity);
+int64_t ngx_seckill_held(ngx_rush_req_t *q);
+
+/* an order number so young that its row may still be on the way */
+ngx_uint_t ngx_seckill_is_young(int64_t id);
+
+
+#endif /* _NGX_SECKILL_ROW_H_INCLUDED_ */
