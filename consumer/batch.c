@@ -294,6 +294,8 @@ rush_store_price(rush_store_t *s)
     rush_row_t       *row;
     rush_activity_t  *a;
 
+    a = NULL;
+
     for (i = 0; i < s->nrows; i++) {
         row = &s->rows[i];
 
@@ -304,9 +306,11 @@ rush_store_price(rush_store_t *s)
         if (rush_activity_price(row->activity, row->price_ver, &row->price)
             != RUSH_OK)
         {
-            rc = rush_activity_load(s, row->activity->id, &a);
-            if (rc != RUSH_OK) {
-                return RUSH_DB_DOWN;
+            if (a != row->activity) {
+                rc = rush_activity_load(s, row->activity->id, &a);
+                if (rc != RUSH_OK) {
+                    return RUSH_DB_DOWN;
+                }
             }
 
             if (rush_activity_price(row->activity, row->price_ver,

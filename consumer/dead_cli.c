@@ -239,7 +239,7 @@ rush_dead_store(rush_store_t *s, const redisReply *entry, int64_t part)
     const char  *cause, *what;
     rush_row_t  *row;
 
-    if (rush_entry_parse(entry, &s->entry, &cause) != RUSH_OK) {
+    if (rush_entry_read(s, s->activities[0], entry, &cause) != RUSH_OK) {
         fprintf(stderr, "rush-consumer: still fails: %s\n", cause);
         return 1;
     }

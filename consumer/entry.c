@@ -50,8 +50,6 @@ static int
 rush_entry_take(rush_store_t *s, rush_activity_t *a,
     const redisReply *entry)
 {
-    size_t       i;
-    int64_t      snowflake, activity;
     rush_str_t   id;
     const char  *cause;
 
@@ -80,23 +78,41 @@ rush_entry_take(rush_store_t *s, rush_activity_t *a,
         return rush_stream_lost(s, a, &id);
     }
 
-    if (rush_entry_parse(entry, &s->entry, &cause) != RUSH_OK) {
+    if (rush_entry_read(s, a, entry, &cause) != RUSH_OK) {
         return rush_entry_aside(s, a, entry, &id, cause);
+    }
+
+    return rush_store_rows(s, a, &s->entry, -1);
+}
+
+
+/* an order number names its activity, or the order could not be found */
+
+int
+rush_entry_read(rush_store_t *s, const rush_activity_t *a,
+    const redisReply *entry, const char **cause)
+{
+    size_t   i;
+    int64_t  id, activity;
+
+    if (rush_entry_parse(entry, &s->entry, cause) != RUSH_OK) {
+        return RUSH_ERROR;
     }
 
     for (i = 0; i < s->entry.count; i++) {
 
-        (void) rush_order_no_parse(s->entry.grants[i].order_no.data,
-                                   s->entry.grants[i].order_no.len,
-                                   &snowflake, &activity);
-
-        if (activity != a->id) {
-            return rush_entry_aside(s, a, entry, &id,
-                                     "order number of another activity");
+        if (rush_order_no_parse(s->entry.grants[i].order_no.data,
+                                s->entry.grants[i].order_no.len,
+                                &id, &activity)
+            != RUSH_OK
+            || activity != a->id)
+        {
+            *cause = "order number of another activity";
+            return RUSH_ERROR;
         }
     }
 
-    return rush_store_rows(s, a, &s->entry, -1);
+    return RUSH_OK;
 }
 
 

@@ -14,8 +14,9 @@
 #define RUSH_MONITOR_PAUSE  1000        /* ms */
 
 
-static void rush_monitor_mysql(rush_store_t *s);
-static void rush_monitor_redis(rush_store_t *s);
+static int rush_monitor_mysql(rush_store_t *s);
+static void rush_monitor_redis(rush_store_t *s, int alive);
+static int rush_monitor_beat(rush_store_t *s);
 static int rush_monitor_stream(rush_store_t *s, int64_t activity,
     int64_t *lag, int64_t *pending);
 
@@ -33,8 +34,7 @@ rush_monitor_run(rush_daemon_t *d)
     s = (rd && db) ? rush_store_create(d, rd, db, "monitor") : NULL;
 
     while (s != NULL && !rush_stopping(d)) {
-        rush_monitor_mysql(s);
-        rush_monitor_redis(s);
+        rush_monitor_redis(s, rush_monitor_mysql(s));
 
         (void) rush_wait(d, RUSH_MONITOR_PAUSE);
     }
@@ -49,7 +49,7 @@ rush_monitor_run(rush_daemon_t *d)
 }
 
 
-static void
+static int
 rush_monitor_mysql(rush_store_t *s)
 {
     int          up;
@@ -68,11 +68,13 @@ rush_monitor_mysql(rush_store_t *s)
 
     rush_rows_free(&rows);
     rush_stat_set(s->daemon, mysql_up, up);
+
+    return up;
 }
 
 
 static void
-rush_monitor_redis(rush_store_t *s)
+rush_monitor_redis(rush_store_t *s, int alive)
 {
     int          up;
     size_t       i;
@@ -88,6 +90,10 @@ rush_monitor_redis(rush_store_t *s)
         reply = rush_redis_words(s->rd, "PING", NULL);
         up = reply != NULL && reply->type == REDIS_REPLY_STATUS;
         freeReplyObject(reply);
+    }
+
+    if (up && alive) {
+        up = rush_monitor_beat(s) == RUSH_OK;
     }
 
     for (i = 0; up && i < s->nactivities; i++) {
@@ -106,6 +112,29 @@ rush_monitor_redis(rush_store_t *s)
         rush_stat_set(s->daemon, pending, pending);
         rush_stat_set(s->daemon, streams, streams);
     }
+}
+
+
+/*
+ * The sign of life that /ready of every nginx node looks at: some consumer
+ * reaches both backends.
+ */
+
+static int
+rush_monitor_beat(rush_store_t *s)
+{
+    int          rc;
+    char         now[24];
+    redisReply  *reply;
+
+    snprintf(now, sizeof(now), "%lld", (long long) rush_now());
+
+    reply = rush_redis_words(s->rd, "SET", RUSH_BEAT_KEY, now, NULL);
+    rc = reply != NULL && reply->type == REDIS_REPLY_STATUS ? RUSH_OK
+                                                            : RUSH_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
 }
 
 

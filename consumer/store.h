@@ -197,6 +197,8 @@ int rush_stream_new(rush_store_t *s, rush_activity_t *a, size_t *n);
 int rush_stream_entries(rush_store_t *s, rush_activity_t *a,
     const redisReply *entries);
 int rush_stream_commit(rush_store_t *s);
+int rush_entry_read(rush_store_t *s, const rush_activity_t *a,
+    const redisReply *entry, const char **cause);   /* into s->entry */
 int rush_stream_lost(rush_store_t *s, rush_activity_t *a,
     const rush_str_t *id);
 

@@ -22,8 +22,6 @@
 #define NGX_SECKILL_KEEP      86400000  /* ms an ended activity is shown */
 #define NGX_SECKILL_FRESH     3000      /* ms, older is not ready */
 
-#define NGX_SECKILL_BEAT_KEY  "{rush}beat"
-
 
 typedef struct {
     ngx_seckill_slot_t    *slot;
@@ -334,7 +332,7 @@ ngx_seckill_read_gate(void)
     ngx_seckill_stock_busy++;
 
     ngx_str_set(&args[0], "GET");
-    ngx_str_set(&args[1], NGX_SECKILL_BEAT_KEY);
+    ngx_str_set(&args[1], RUSH_BEAT_KEY);
 
     if (ngx_rush_redis_send(NGX_RUSH_LANE_SIDE, 2, args, 0,
                             ngx_seckill_beat_read, NULL)

@@ -263,11 +263,15 @@ ngx_rush_metrics_gauges(rush_buf_t *b)
     ngx_rush_redis_state(&redis);
     ngx_rush_mysql_state(&mysql);
 
-    ngx_rush_metrics_gauge(b, "redis_up", "Lanes to Redis that are ready",
+    ngx_rush_metrics_gauge(b, "redis_up", "Whether Redis can be reached",
+                           redis.up != 0);
+    ngx_rush_metrics_gauge(b, "redis_lanes", "Connections to Redis in use",
                            redis.up);
     ngx_rush_metrics_gauge(b, "redis_in_flight",
                            "Commands without a reply yet", redis.in_flight);
-    ngx_rush_metrics_gauge(b, "mysql_up", "Open connections to MySQL",
+    ngx_rush_metrics_gauge(b, "mysql_up", "Whether MySQL can be reached",
+                           mysql.down_since == 0);
+    ngx_rush_metrics_gauge(b, "mysql_connections", "Connections to MySQL",
                            mysql.up);
     ngx_rush_metrics_gauge(b, "mysql_busy", "Connections at work",
                            mysql.busy);

@@ -12,6 +12,7 @@
  *             "-<order number>" given back, "-" refused for good
  *   {a:ID}s   stream of granted orders, group "rush"
  *   {a:ID}o   hash: op id of each applied stock adjustment -> its delta
+ *   {rush}beat  ms since the epoch: when a consumer last reached both backends
  *   {rush}rv  stream of revocations (field k: "u" or "s", i: id, v: version)
  *
  * Entry of {a:ID}s, one per script call:  e <epoch> t <ms> p <price_ver>
@@ -29,6 +30,7 @@
 
 #define RUSH_GROUP         "rush"
 #define RUSH_REVOKE_KEY    "{rush}rv"
+#define RUSH_BEAT_KEY      "{rush}beat"
 #define RUSH_KEY_LEN       32           /* room for a key, NUL included */
 #define RUSH_BATCH_MAX     128          /* buyers of one buy.lua call */
 #define RUSH_REQ_MAX       64           /* bytes of a request id */

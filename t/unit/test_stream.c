@@ -325,7 +325,8 @@ parse_grant(const char *text, rush_entry_t *entry)
 }
 
 
-#define REQ64  "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"
+#define REQ16  "aB0._:-z01234567"
+#define REQ64  REQ16 REQ16 REQ16 REQ16
 
 
 static void
