@@ -185,7 +185,7 @@ rush_activity_put(rush_store_t *s, const rush_rows_t *rows, size_t row,
         }
 
         a->id = id;
-        strcpy(a->position, "0-0");
+        rush_id_copy(a->position, "0-0");
 
         for (i = s->nactivities; i > 0 && list[i - 1]->id > id; i--) {
             list[i] = list[i - 1];

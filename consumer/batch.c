@@ -105,7 +105,7 @@ rush_store_item(rush_store_t *s, rush_activity_t *a, const rush_str_t *id)
     /* a position never steps back: old entries are claimed late */
 
     if (!a->in_batch) {
-        strcpy(a->batch, a->position);
+        rush_id_copy(a->batch, a->position);
         a->in_batch = 1;
     }
 

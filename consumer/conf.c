@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "consumer.h"
+#include "rush_field.h"
 
 
 #define RUSH_CONF_MAX_SECRET  1024
@@ -311,6 +312,7 @@ static void
 rush_conf_check(rush_conf_ctx_t *ctx)
 {
     FILE         *err;
+    int64_t       port;
     const char   *colon;
     rush_conf_t  *conf;
 
@@ -349,7 +351,11 @@ rush_conf_check(rush_conf_ctx_t *ctx)
     if (conf->listen[0] != '\0') {
         colon = strrchr(conf->listen, ':');
 
-        if (colon == NULL || atol(colon + 1) < 1 || atol(colon + 1) > 65535) {
+        if (colon == NULL || rush_parse_u63((unsigned char *) colon + 1,
+                                            strlen(colon + 1), &port)
+                             != RUSH_OK
+            || port < 1 || port > 65535)
+        {
             fprintf(err, "[consumer] \"listen\" must be ADDRESS:PORT or "
                     "empty, not \"%s\"\n", conf->listen);
             ctx->faults++;
@@ -414,7 +420,7 @@ rush_conf_name(rush_conf_ctx_t *ctx)
     if (conf->name != NULL && conf->name[0] == '\0') {
 
         if (gethostname(host, sizeof(host) - 1) != 0) {
-            strcpy(host, "rush");
+            memcpy(host, "rush", sizeof("rush"));
         }
 
         host[sizeof(host) - 1] = '\0';

@@ -172,9 +172,10 @@ void rush_log(int level, const char *fmt, ...)
 
 
 /*
- * redis.c, reply.c.  A rush_redis_t is used by one thread.  NULL instead of a reply
- * means: the connection was lost (logged, closed) and nobody knows whether
- * the command ran.  An error reply is a reply.  freeReplyObject() frees it.
+ * redis.c, reply.c.  A rush_redis_t is used by one thread.  NULL instead of a
+ * reply means: the connection was lost (logged, closed) and nobody knows
+ * whether the command ran.  An error reply is a reply.  freeReplyObject()
+ * frees it.
  */
 
 typedef struct rush_redis_s  rush_redis_t;
@@ -241,6 +242,10 @@ int64_t rush_reply_int(const redisReply *reply, int64_t dflt);
 
 /* of "name", value pairs (XINFO): a string or integer, NULL: not there */
 const redisReply *rush_reply_find(const redisReply *list, const char *name);
+
+#define RUSH_ID_LEN  48                 /* of a stream entry, NUL included */
+
+void rush_id_copy(char *dst, const char *src);      /* dst has RUSH_ID_LEN */
 
 /* "ms-seq" ids: <0, 0, >0; bad ids are 0-0 */
 int rush_id_cmp(const char *a, size_t alen, const char *b, size_t blen);

@@ -210,12 +210,12 @@ rush_controller_stock(rush_controller_t *ctl)
 static int
 rush_controller_compare(rush_controller_t *ctl)
 {
-    int            all, rc;
+    int            all;
     size_t         i, found;
     rush_audit_t   audit;
-    rush_wish_t   *wish;
+    rush_wish_t    wish;
     rush_param_t   param;
-    rush_daemon_t *d;
+    rush_daemon_t  *d;
 
     d = ctl->daemon;
 
@@ -225,22 +225,24 @@ rush_controller_compare(rush_controller_t *ctl)
     found = 0;
 
     for (i = 0; i < ctl->n && !rush_stopping(d); i++) {
-        wish = &ctl->wishes[i];
 
-        if (!wish->repair && !all) {
+        if (!ctl->wishes[i].repair && !all) {
             continue;
         }
 
-        rc = rush_reconcile(ctl, wish, wish->repair != 0, NULL, &audit);
+        /* this tick may have changed the row */
 
-        if (rc != RUSH_OK) {
+        if (rush_wish_read(ctl, ctl->wishes[i].id, &wish) != RUSH_OK
+            || rush_reconcile(ctl, &wish, wish.repair != 0, NULL, &audit)
+               != RUSH_OK)
+        {
             return RUSH_ERROR;
         }
 
         found += audit.found;
 
-        if (wish->repair) {
-            param = rush_p_int(wish->id);
+        if (wish.repair) {
+            param = rush_p_int(wish.id);
 
             if (rush_ctl_run(ctl, REPAIR_DONE, &param, 1, NULL) != RUSH_OK) {
                 return RUSH_ERROR;

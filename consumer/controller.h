@@ -25,7 +25,7 @@
 
 
 #define RUSH_RUN_ID_LEN   40
-#define RUSH_PAGE         2000          /* rows of orders_live and _back */
+#define RUSH_PAGE         2000          /* rows of orders_live */
 #define RUSH_REVOKE_KEEP  86400000      /* ms, the longest user_access_ttl */
 
 
@@ -153,6 +153,16 @@ int rush_rebuild(rush_controller_t *ctl, int64_t id, int fix);
 
 int rush_revoked_again(rush_controller_t *ctl);
 int rush_revoked_check(rush_controller_t *ctl);
+
+
+/* orders.c: live orders first, by user; then, with qty 0, those given back or
+ * refused.  A handler returns RUSH_OK or RUSH_ERROR */
+
+typedef int (*rush_order_pt)(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty);
+
+int rush_orders_read(rush_controller_t *ctl, int64_t id,
+    rush_order_pt handler, void *data);
 
 
 /* stockop.c, sweep.c */

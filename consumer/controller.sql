@@ -99,12 +99,13 @@ FROM orders FORCE INDEX (u_live)
 WHERE activity_id = ? AND live_user >= ? AND (live_user > ? OR slot > ?)
 ORDER BY live_user, slot LIMIT 2000;
 
+-- name: orders_back_count
+SELECT COUNT(*) FROM orders FORCE INDEX (u_live)
+WHERE activity_id = ? AND live_user IS NULL;
+
 -- name: orders_back
-SELECT user_id, slot, req_id, order_no
-FROM orders FORCE INDEX (u_live)
-WHERE activity_id = ? AND live_user IS NULL AND slot >= ?
-    AND (slot > ? OR order_no > ?)
-ORDER BY slot, order_no LIMIT 2000;
+SELECT user_id, req_id, order_no FROM orders FORCE INDEX (u_live)
+WHERE activity_id = ? AND live_user IS NULL AND user_id % ? = ?;
 
 -- name: orders_unfinished
 SELECT COUNT(*) FROM orders

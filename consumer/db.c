@@ -285,13 +285,13 @@ rush_db_prepare(rush_db_t *db, const rush_stmt_t *stmt, size_t rows, int *rc)
     MYSQL_STMT  *st;
     rush_buf_t   text;
 
+    *rc = RUSH_DB_DOWN;
+
     for (i = 0; i < db->n; i++) {
         if (db->prepared[i].stmt == stmt && db->prepared[i].rows == rows) {
             return db->prepared[i].st;
         }
     }
-
-    *rc = RUSH_DB_DOWN;
 
     if (db->n == RUSH_DB_STMTS) {
         rush_log(RUSH_LOG_ERROR, "mysql %s: too many statements", db->name);

@@ -195,10 +195,10 @@ rush_db_read(rush_db_t *db, MYSQL_STMT *st, const char *what,
         size += fields[i].max_length + RUSH_DB_MIN_CELL;
     }
 
-    bind = calloc(cols, sizeof(MYSQL_BIND));
-    len = calloc(cols, sizeof(unsigned long));
-    null = calloc(cols, sizeof(my_bool));
-    buf = malloc(size);
+    bind = calloc(cols + 1, sizeof(MYSQL_BIND));
+    len = calloc(cols + 1, sizeof(unsigned long));
+    null = calloc(cols + 1, sizeof(my_bool));
+    buf = malloc(size + 1);
 
     if (bind == NULL || len == NULL || null == NULL || buf == NULL) {
         rush_log(RUSH_LOG_ERROR, "mysql: no memory for rows");

@@ -499,7 +499,7 @@ rush_dead_time(const rush_rows_t *rows, size_t row, size_t col, char *text)
     ms = rush_cell_int(rows, row, col);
 
     if (ms == 0) {
-        strcpy(text, "-");
+        memcpy(text, "-", 2);
         return;
     }
 

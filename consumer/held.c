@@ -20,6 +20,13 @@
 
 
 typedef struct {
+    rush_lines_t    *lines;
+    int64_t          user;              /* of the last live order */
+    int64_t          units;             /* of this user */
+} rush_ledger_side_t;
+
+
+typedef struct {
     const char      *rule;              /* NULL: no difference */
     char             text[300];
     unsigned         lost:1;
@@ -28,8 +35,9 @@ typedef struct {
 
 static int rush_held_redis(rush_audit_t *audit, rush_lines_t *lines);
 static int rush_held_mysql(rush_audit_t *audit, rush_lines_t *lines);
-static int rush_held_live(rush_audit_t *audit, rush_lines_t *lines);
-static int rush_held_back(rush_audit_t *audit, rush_lines_t *lines);
+static int rush_held_order(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty);
+static void rush_held_units(rush_ledger_side_t *side);
 static int rush_held_recheck(rush_audit_t *audit, rush_lines_t *fields);
 static int rush_held_look(rush_audit_t *audit, const char *field,
     rush_held_t *held);
@@ -108,7 +116,7 @@ rush_held_redis(rush_audit_t *audit, rush_lines_t *lines)
     redisReply   *reply, *fields;
     rush_args_t  *a;
 
-    strcpy(cursor, "0");
+    memcpy(cursor, "0", sizeof("0"));
     a = &audit->ctl->args;
 
     do {
@@ -153,121 +161,56 @@ rush_held_redis(rush_audit_t *audit, rush_lines_t *lines)
 static int
 rush_held_mysql(rush_audit_t *audit, rush_lines_t *lines)
 {
-    if (rush_held_live(audit, lines) != RUSH_OK
-        || rush_held_back(audit, lines) != RUSH_OK)
+    rush_ledger_side_t  side;
+
+    memset(&side, 0, sizeof(rush_ledger_side_t));
+    side.lines = lines;
+
+    if (rush_orders_read(audit->ctl, audit->id, rush_held_order, &side)
+        != RUSH_OK)
     {
         return RUSH_ERROR;
     }
+
+    rush_held_units(&side);
 
     return rush_lines_sort(lines);
 }
 
 
 static int
-rush_held_live(rush_audit_t *audit, rush_lines_t *lines)
+rush_held_order(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty)
 {
-    size_t        i, n;
-    int64_t       user, slot, held;
-    rush_rows_t   rows;
-    rush_param_t  params[4];
+    rush_ledger_side_t  *side = data;
 
-    memset(&rows, 0, sizeof(rush_rows_t));
-    user = 0;
-    slot = -1;
-    held = 0;
+    rush_lines_add(side->lines, "%lld:%s=%s%s", (long long) user,
+                   (char *) req->data, qty == 0 ? "-" : "",
+                   (char *) order_no->data);
 
-    do {
-        params[0] = rush_p_int(audit->id);
-        params[1] = rush_p_int(user);
-        params[2] = rush_p_int(user);
-        params[3] = rush_p_int(slot);
-
-        if (rush_ctl_run(audit->ctl, ORDERS_LIVE, params, 4, &rows)
-            != RUSH_OK)
-        {
-            rush_rows_free(&rows);
-            return RUSH_ERROR;
-        }
-
-        for (i = 0; i < rows.n; i++) {
-
-            if (rush_cell_int(&rows, i, 0) != user) {
-
-                if (held > 0) {
-                    rush_lines_add(lines, "%lld=%lld",
-                                   (long long) user, (long long) held);
-                }
-
-                user = rush_cell_int(&rows, i, 0);
-                held = 0;
-            }
-
-            slot = rush_cell_int(&rows, i, 1);
-            held += rush_cell_int(&rows, i, 4);
-
-            rush_lines_add(lines, "%lld:%s=%s", (long long) user,
-                           (char *) rush_cell(&rows, i, 2)->data,
-                           (char *) rush_cell(&rows, i, 3)->data);
-        }
-
-        n = rows.n;
-
-    } while (n == RUSH_PAGE);
-
-    if (held > 0) {
-        rush_lines_add(lines, "%lld=%lld", (long long) user,
-                       (long long) held);
+    if (qty == 0) {
+        return RUSH_OK;
     }
 
-    rush_rows_free(&rows);
+    if (user != side->user) {
+        rush_held_units(side);
+        side->user = user;
+        side->units = 0;
+    }
+
+    side->units += qty;
 
     return RUSH_OK;
 }
 
 
-static int
-rush_held_back(rush_audit_t *audit, rush_lines_t *lines)
+static void
+rush_held_units(rush_ledger_side_t *side)
 {
-    char          last[64];
-    size_t        i, n;
-    int64_t       slot;
-    rush_rows_t   rows;
-    rush_param_t  params[4];
-
-    memset(&rows, 0, sizeof(rush_rows_t));
-    slot = -1;
-    last[0] = '\0';
-
-    do {
-        params[0] = rush_p_int(audit->id);
-        params[1] = rush_p_int(slot);
-        params[2] = rush_p_int(slot);
-        params[3] = rush_p_text(last);
-
-        if (rush_ctl_run(audit->ctl, ORDERS_BACK, params, 4, &rows)
-            != RUSH_OK)
-        {
-            rush_rows_free(&rows);
-            return RUSH_ERROR;
-        }
-
-        for (i = 0; i < rows.n; i++) {
-            slot = rush_cell_int(&rows, i, 1);
-            snprintf(last, sizeof(last), "%s",
-                     (char *) rush_cell(&rows, i, 3)->data);
-
-            rush_lines_add(lines, "%s:%s=-%s",
-                           (char *) rush_cell(&rows, i, 0)->data,
-                           (char *) rush_cell(&rows, i, 2)->data, last);
-        }
-
-        n = rows.n;
-
-    } while (n == RUSH_PAGE);
-
-    rush_rows_free(&rows);
-
-    return RUSH_OK;
+    if (side->units > 0) {
+        rush_lines_add(side->lines, "%lld=%lld", (long long) side->user,
+                       (long long) side->units);
+    }
 }
 
 

@@ -96,7 +96,6 @@ rush_lines_free(rush_lines_t *lines)
 }
 
 
-
 int
 rush_lines_merge(rush_lines_t *a, rush_lines_t *b, rush_lines_t *fields)
 {

@@ -98,6 +98,7 @@ rush_log(int level, const char *fmt, ...)
     int             n;
     char            message[RUSH_LOG_LINE];
     size_t          len;
+    ssize_t         sent;
     va_list         args;
     rush_buf_t      b;
     rush_str_t      s;
@@ -133,9 +134,8 @@ rush_log(int level, const char *fmt, ...)
     /* nobody could be told that the log cannot be written */
 
     if (!b.failed) {
-        if (write(rush_log_fd, b.data, b.len) == -1) {
-            n = -1;
-        }
+        sent = write(rush_log_fd, b.data, b.len);
+        (void) sent;
     }
 
     rush_buf_free(&b);

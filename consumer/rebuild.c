@@ -14,11 +14,23 @@
 #include "controller.h"
 
 
+#define RUSH_BUILD_ARGS  4000           /* of one HSET */
+
+
 typedef struct {
     uint64_t          sum;              /* of hashes, in any order */
     int64_t           fields;
     int64_t           units;
 } rush_digest_t;
+
+
+typedef struct {
+    rush_controller_t  *ctl;
+    rush_digest_t      *digest;
+    int64_t             id;
+    int64_t             user;           /* of the last live order */
+    int64_t             units;          /* of this user */
+} rush_build_t;
 
 
 static int rush_rebuild_close(rush_controller_t *ctl,
@@ -31,14 +43,12 @@ static int rush_rebuild_verify(rush_controller_t *ctl,
     const rush_wish_t *wish, const rush_digest_t *built);
 static int rush_build(rush_controller_t *ctl, int64_t id,
     rush_digest_t *digest);
-static int rush_build_live(rush_controller_t *ctl, int64_t id,
-    rush_digest_t *digest);
-static int rush_build_back(rush_controller_t *ctl, int64_t id,
-    rush_digest_t *digest);
+static int rush_build_order(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty);
+static int rush_build_units(rush_build_t *build);
+static int rush_build_field(rush_build_t *build, const char *field,
+    const char *value);
 static int rush_build_send(rush_controller_t *ctl);
-static void rush_build_begin(rush_controller_t *ctl, int64_t id);
-static void rush_build_field(rush_controller_t *ctl, rush_digest_t *digest,
-    const char *field, const char *value);
 static int rush_digest_redis(rush_controller_t *ctl, int64_t id,
     rush_digest_t *digest);
 static void rush_digest_add(rush_digest_t *digest, const char *field,
@@ -226,9 +236,15 @@ rush_rebuild_verify(rush_controller_t *ctl, const rush_wish_t *wish,
 static int
 rush_build(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
 {
-    redisReply  *reply;
+    redisReply    *reply;
+    rush_build_t   build;
 
     memset(digest, 0, sizeof(rush_digest_t));
+    memset(&build, 0, sizeof(rush_build_t));
+
+    build.ctl = ctl;
+    build.digest = digest;
+    build.id = id;
 
     rush_arg_text(&ctl->args, "UNLINK");
     rush_arg_key(&ctl->args, id, 'n');
@@ -242,149 +258,87 @@ rush_build(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
 
     freeReplyObject(reply);
 
-    if (rush_build_live(ctl, id, digest) != RUSH_OK) {
+    if (rush_orders_read(ctl, id, rush_build_order, &build) != RUSH_OK
+        || rush_build_units(&build) != RUSH_OK)
+    {
+        rush_buf_reset(&ctl->args.buf);
+        ctl->args.n = 0;
         return RUSH_ERROR;
     }
 
-    return rush_build_back(ctl, id, digest);
+    return ctl->args.n ? rush_build_send(ctl) : RUSH_OK;
 }
 
+
+/* an order that was given back leaves a tombstone: a late copy of its
+ * request must not win again */
 
 static int
-rush_build_live(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
+rush_build_order(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty)
 {
-    int           rc;
-    char          field[128], units[24];
-    size_t        i;
-    int64_t       user, slot, held;
-    rush_rows_t   rows;
-    rush_param_t  params[4];
+    rush_build_t  *build = data;
 
-    memset(&rows, 0, sizeof(rush_rows_t));
-    user = 0;
-    slot = -1;
-    held = 0;
+    int   rc;
+    char  field[128], value[72];
 
-    do {
-        params[0] = rush_p_int(id);
-        params[1] = rush_p_int(user);
-        params[2] = rush_p_int(user);
-        params[3] = rush_p_int(slot);
+    if (qty > 0 && user != build->user) {
 
-        rc = rush_ctl_run(ctl, ORDERS_LIVE, params, 4, &rows);
+        rc = rush_build_units(build);
         if (rc != RUSH_OK) {
-            rush_rows_free(&rows);
-            return RUSH_ERROR;
+            return rc;
         }
 
-        rush_build_begin(ctl, id);
-
-        for (i = 0; i < rows.n; i++) {
-
-            if (rush_cell_int(&rows, i, 0) != user) {
-                user = rush_cell_int(&rows, i, 0);
-                held = 0;
-            }
-
-            slot = rush_cell_int(&rows, i, 1);
-            held += rush_cell_int(&rows, i, 4);
-            digest->units += rush_cell_int(&rows, i, 4);
-
-            snprintf(field, sizeof(field), "%lld:%s", (long long) user,
-                     (char *) rush_cell(&rows, i, 2)->data);
-            rush_build_field(ctl, digest, field,
-                             (char *) rush_cell(&rows, i, 3)->data);
-
-            /* written when the user's last order is known; the next page
-             * may go on with the same user, it writes the sum again */
-
-            if (i + 1 == rows.n || rush_cell_int(&rows, i + 1, 0) != user) {
-                snprintf(field, sizeof(field), "%lld", (long long) user);
-                snprintf(units, sizeof(units), "%lld", (long long) held);
-                rush_build_field(ctl, NULL, field, units);
-            }
-        }
-
-        rc = rush_build_send(ctl);
-
-    } while (rc == RUSH_OK && rows.n == RUSH_PAGE);
-
-    rush_rows_free(&rows);
-
-    return rc;
-}
-
-
-/* tombstones: a late copy of a request must not win again */
-
-static int
-rush_build_back(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
-{
-    int           rc;
-    char          field[128], value[72], last[64];
-    size_t        i;
-    int64_t       slot;
-    rush_rows_t   rows;
-    rush_param_t  params[4];
-
-    memset(&rows, 0, sizeof(rush_rows_t));
-    slot = -1;
-    last[0] = '\0';
-
-    do {
-        params[0] = rush_p_int(id);
-        params[1] = rush_p_int(slot);
-        params[2] = rush_p_int(slot);
-        params[3] = rush_p_text(last);
-
-        rc = rush_ctl_run(ctl, ORDERS_BACK, params, 4, &rows);
-        if (rc != RUSH_OK) {
-            rush_rows_free(&rows);
-            return RUSH_ERROR;
-        }
-
-        rush_build_begin(ctl, id);
-
-        for (i = 0; i < rows.n; i++) {
-            slot = rush_cell_int(&rows, i, 1);
-            snprintf(last, sizeof(last), "%s",
-                     (char *) rush_cell(&rows, i, 3)->data);
-
-            snprintf(field, sizeof(field), "%s:%s",
-                     (char *) rush_cell(&rows, i, 0)->data,
-                     (char *) rush_cell(&rows, i, 2)->data);
-            snprintf(value, sizeof(value), "-%s", last);
-            rush_build_field(ctl, digest, field, value);
-        }
-
-        rc = rush_build_send(ctl);
-
-    } while (rc == RUSH_OK && rows.n == RUSH_PAGE);
-
-    rush_rows_free(&rows);
-
-    return rc;
-}
-
-
-static void
-rush_build_begin(rush_controller_t *ctl, int64_t id)
-{
-    rush_arg_text(&ctl->args, "HSET");
-    rush_arg_key(&ctl->args, id, 'n');
-}
-
-
-static void
-rush_build_field(rush_controller_t *ctl, rush_digest_t *digest,
-    const char *field, const char *value)
-{
-    rush_arg_text(&ctl->args, field);
-    rush_arg_text(&ctl->args, value);
-
-    if (digest != NULL) {
-        rush_digest_add(digest, field, value);
+        build->user = user;
+        build->units = 0;
     }
+
+    build->units += qty;
+    build->digest->units += qty;
+
+    snprintf(field, sizeof(field), "%lld:%s", (long long) user,
+             (char *) req->data);
+    snprintf(value, sizeof(value), "%s%s", qty == 0 ? "-" : "",
+             (char *) order_no->data);
+
+    rush_digest_add(build->digest, field, value);
+
+    return rush_build_field(build, field, value);
+}
+
+
+static int
+rush_build_units(rush_build_t *build)
+{
+    char  field[24], value[24];
+
+    if (build->units == 0) {
+        return RUSH_OK;
+    }
+
+    snprintf(field, sizeof(field), "%lld", (long long) build->user);
+    snprintf(value, sizeof(value), "%lld", (long long) build->units);
+
+    return rush_build_field(build, field, value);
+}
+
+
+static int
+rush_build_field(rush_build_t *build, const char *field, const char *value)
+{
+    rush_args_t  *a;
+
+    a = &build->ctl->args;
+
+    if (a->n == 0) {
+        rush_arg_text(a, "HSET");
+        rush_arg_key(a, build->id, 'n');
+    }
+
+    rush_arg_text(a, field);
+    rush_arg_text(a, value);
+
+    return a->n < RUSH_BUILD_ARGS ? RUSH_OK : rush_build_send(build->ctl);
 }
 
 
@@ -393,12 +347,6 @@ rush_build_send(rush_controller_t *ctl)
 {
     int          rc;
     redisReply  *reply;
-
-    if (ctl->args.n == 2) {
-        rush_buf_reset(&ctl->args.buf);
-        ctl->args.n = 0;
-        return RUSH_OK;
-    }
 
     reply = rush_redis_call(ctl->rd, &ctl->args);
     rc = rush_reply_ok(reply, "hset") ? RUSH_OK : RUSH_ERROR;
@@ -421,7 +369,7 @@ rush_digest_redis(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
     rush_args_t  *a;
 
     memset(digest, 0, sizeof(rush_digest_t));
-    strcpy(cursor, "0");
+    memcpy(cursor, "0", sizeof("0"));
     a = &ctl->args;
 
     do {

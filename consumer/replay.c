@@ -191,8 +191,8 @@ rush_stream_oldest(rush_db_t *db, int64_t activity, const char *consumer,
     rush_param_t       param;
     const rush_str_t  *id;
 
-    strcpy(oldest, "0-0");
-    strcpy(own, "0-0");
+    rush_id_copy(oldest, "0-0");
+    rush_id_copy(own, "0-0");
     found = 0;
 
     memset(&rows, 0, sizeof(rush_rows_t));
@@ -214,12 +214,12 @@ rush_stream_oldest(rush_db_t *db, int64_t activity, const char *consumer,
             || rush_id_cmp((char *) id->data, id->len, oldest, strlen(oldest))
                < 0)
         {
-            strcpy(oldest, (char *) id->data);
+            rush_id_copy(oldest, (char *) id->data);
             found = 1;
         }
 
         if (strcmp((char *) rush_cell(&rows, i, 0)->data, consumer) == 0) {
-            strcpy(own, (char *) id->data);
+            rush_id_copy(own, (char *) id->data);
         }
     }
 
@@ -334,7 +334,7 @@ rush_stream_position(rush_store_t *s, rush_activity_t *a)
         return RUSH_ERROR;
     }
 
-    strcpy(a->position, own);
+    rush_id_copy(a->position, own);
 
     return rush_stream_move(s, a, own);
 }
@@ -360,7 +360,7 @@ rush_stream_idle(rush_store_t *s, rush_activity_t *a)
         return RUSH_ERROR;
     }
 
-    strcpy(a->position, delivered);
+    rush_id_copy(a->position, delivered);
 
     return RUSH_OK;
 }
@@ -393,7 +393,7 @@ rush_stream_delivered(rush_store_t *s, rush_activity_t *a, char *id)
     redisReply        *reply;
     const redisReply  *group, *value;
 
-    strcpy(id, "0-0");
+    rush_id_copy(id, "0-0");
 
     rush_arg_text(&s->args, "XINFO");
     rush_arg_text(&s->args, "GROUPS");
@@ -422,7 +422,7 @@ rush_stream_delivered(rush_store_t *s, rush_activity_t *a, char *id)
             k = (size_t) value->len;
 
             if (k < RUSH_ID_LEN) {
-                strcpy(id, value->str);
+                rush_id_copy(id, value->str);
             }
         }
     }

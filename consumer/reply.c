@@ -133,6 +133,22 @@ rush_reply_int(const redisReply *reply, int64_t dflt)
 }
 
 
+void
+rush_id_copy(char *dst, const char *src)
+{
+    size_t  len;
+
+    len = strlen(src);
+
+    if (len > RUSH_ID_LEN - 1) {
+        len = RUSH_ID_LEN - 1;
+    }
+
+    memmove(dst, src, len);
+    dst[len] = '\0';
+}
+
+
 int
 rush_id_cmp(const char *a, size_t alen, const char *b, size_t blen)
 {

@@ -282,7 +282,7 @@ rush_store_try(rush_store_t *s, size_t from, size_t to, int positions)
 
         if (s->activities[i]->in_batch) {
             s->activities[i]->in_batch = 0;
-            strcpy(s->activities[i]->position, s->activities[i]->batch);
+            rush_id_copy(s->activities[i]->position, s->activities[i]->batch);
         }
     }
 

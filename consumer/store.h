@@ -3,8 +3,9 @@
  * Copyright (C) Rush
  *
  * Inside of the way from the stream to MySQL: activity.c keeps what orders
- * need to know of their activity, batch.c holds a batch, store.c writes it, resolve.c finds out
- * why a unique key refused, dead.c sets aside what never fits.
+ * need to know of their activity, batch.c holds a batch, store.c writes it,
+ * resolve.c finds out why a unique key refused, dead.c sets aside what never
+ * fits.
  *
  * A store belongs to one thread and is used for one batch after the other.
  * Strings of rows and items are borrowed from the Redis reply (or the dead
@@ -20,7 +21,6 @@
 #include "db.h"
 
 
-#define RUSH_ID_LEN      48             /* of a stream entry, NUL included */
 #define RUSH_CAUSE_LEN   200
 #define RUSH_COLUMNS     14             /* of order_insert */
 

@@ -351,7 +351,7 @@ rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
     redisReply  *reply, *deleted;
     rush_str_t   id;
 
-    strcpy(cursor, "0-0");
+    rush_id_copy(cursor, "0-0");
 
     do {
         rush_arg_text(&s->args, "XAUTOCLAIM");
@@ -379,7 +379,7 @@ rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
             return RUSH_ERROR;
         }
 
-        strcpy(cursor, reply->element[0]->str);
+        rush_id_copy(cursor, reply->element[0]->str);
         more = strcmp(cursor, "0-0") != 0;
 
         rush_store_reset(s);

@@ -310,7 +310,8 @@ ngx_http_rush_core_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    ngx_rush_id_init(mcf->node_id);
+    ngx_rush_id_init(mcf->node_id);     /* finds all zones, so it is first */
+    ngx_rush_route_init(mcf);
     ngx_rush_thread_init(mcf->thread_pool);
 
     if (ngx_rush_redis_init(cycle, &mcf->redis) != NGX_OK

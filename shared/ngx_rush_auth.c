@@ -5,6 +5,7 @@
 
 
 #include "ngx_rush_core.h"
+#include "ngx_rush_counters.h"
 
 
 /*
@@ -112,9 +113,14 @@ ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
 
     if (rush_jwt_verify(mcf->jwt, q->token.data, q->token.len, ngx_time(),
                         &q->user)
-        != RUSH_OK
-        || ngx_rush_revoked(&q->user) != NGX_OK)
+        != RUSH_OK)
     {
+        ngx_rush_count(NGX_RUSH_C_TOKEN_BAD, 1);
+        return RUSH_UNAUTHORIZED;
+    }
+
+    if (ngx_rush_revoked(&q->user) != NGX_OK) {
+        ngx_rush_count(NGX_RUSH_C_TOKEN_REVOKED, 1);
         return RUSH_UNAUTHORIZED;
     }
 
@@ -142,6 +148,11 @@ ngx_rush_check_limit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
         ngx_string("login"), ngx_string("global")
     };
 
+    static ngx_uint_t  counters[NGX_RUSH_LIMIT_CLASSES] = {
+        0, NGX_RUSH_C_LIMITED_API, NGX_RUSH_C_LIMITED_BUY,
+        NGX_RUSH_C_LIMITED_LOGIN, NGX_RUSH_C_LIMITED_GLOBAL
+    };
+
     rate = &lcf->limits[class];
 
     if (rate->rate == 0
@@ -149,6 +160,8 @@ ngx_rush_check_limit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
     {
         return RUSH_OK;
     }
+
+    ngx_rush_count(counters[class], 1);
 
     q->retry_after = quota.retry_after;
 
@@ -172,8 +185,8 @@ ngx_rush_check_limit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
 
     p += 64;
     value.data = p;
-    value.len = ngx_snprintf(p, 64, "\"%V\";q=%ui;w=1", &names[class],
-                             rate->rate) - p;
+    value.len = ngx_snprintf(p, 64, "\"%V\";q=%ui;w=%ui", &names[class],
+                             rate->rate, rate->period) - p;
 
     if (ngx_rush_add_header(q->r, "RateLimit-Policy",
                             sizeof("RateLimit-Policy") - 1, &value)

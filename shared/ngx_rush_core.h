@@ -79,6 +79,7 @@ ngx_int_t ngx_rush_handler(ngx_http_request_t *r);
 ngx_int_t ngx_rush_error_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_rush_compile_routes(ngx_conf_t *cf, ngx_rush_main_conf_t *mcf);
+void ngx_rush_route_init(ngx_rush_main_conf_t *mcf);
 void ngx_rush_find_route(ngx_rush_main_conf_t *mcf, ngx_uint_t apis,
     ngx_http_request_t *r, ngx_rush_match_t *match);
 ngx_str_t *ngx_rush_route_name(ngx_uint_t index);

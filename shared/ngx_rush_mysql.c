@@ -28,7 +28,6 @@ static void ngx_rush_mysql_setup(ngx_rush_mysql_t *my);
 static void ngx_rush_mysql_pump(ngx_event_t *ev);
 static void ngx_rush_mysql_grow(void);
 static void ngx_rush_mysql_down(void);
-static void ngx_rush_mysql_backoff(ngx_event_t *ev);
 
 
 ngx_rush_mysql_t  *ngx_rush_mysql;
@@ -83,7 +82,7 @@ ngx_rush_mysql_init(ngx_cycle_t *cycle, ngx_rush_mysql_conf_t *cf)
     my->pump.data = my;
     my->pump.log = my->log;
 
-    my->backoff.handler = ngx_rush_mysql_backoff;
+    my->backoff.handler = ngx_rush_mysql_pump;
     my->backoff.data = my;
     my->backoff.log = my->log;
     my->backoff.cancelable = 1;
@@ -364,13 +363,6 @@ ngx_rush_mysql_refused(ngx_uint_t err, const char *text)
         ngx_add_timer(&my->backoff, NGX_RUSH_MYSQL_BACKOFF_MIN
                                     + (ngx_msec_t) ngx_random() % (cap + 1));
     }
-}
-
-
-static void
-ngx_rush_mysql_backoff(ngx_event_t *ev)
-{
-    ngx_rush_mysql_pump(ev);
 }
 
 

@@ -11,7 +11,8 @@
  * rush_outcome(); a command still in our own queue when the connection dies
  * is RUSH_NOT_DONE; one of which a byte may have left is RUSH_MAYBE.  A
  * command whose own timeout passes is RUSH_MAYBE, its late reply is dropped
- * in order; the connection is closed only when no reply at all came for the
+ * in order (or RUSH_NOT_DONE if none of it has left: it is taken out of the
+ * queue); the connection is closed only when no reply at all came for the
  * stall time.
  */
 

@@ -17,8 +17,8 @@
  * hash); word is version << 32 | second in which it expires.  For a user,
  * tokens with a lower version are revoked, for a session all.  An expired
  * word means nothing, whatever the key.  A key that finds its bucket full of
- * live cells goes to the next one, up to 4; "spilled" says until when a
- * reader has to look there.  With all 4 full the cell that expires first
+ * live cells goes to another one, up to 8; "spilled" says until when a
+ * reader has to look there.  With all 8 full the cell that expires first
  * gives way, which is counted: the zone is too small then.
  *
  * No locks.  A reader takes key, word, key: the same key twice means that the
@@ -34,7 +34,7 @@
 #define NGX_RUSH_REVOKE_LAYOUT   0x52565201
 #define NGX_RUSH_REVOKE_MIN      65536
 #define NGX_RUSH_REVOKE_WAYS     7
-#define NGX_RUSH_REVOKE_SPILL    4          /* buckets a key may stand in */
+#define NGX_RUSH_REVOKE_SPILL    8          /* buckets a key may stand in */
 #define NGX_RUSH_REVOKE_TRIES    8
 #define NGX_RUSH_REVOKE_TTL      900        /* s */
 #define NGX_RUSH_REVOKE_SLACK    60         /* s, for clocks and leeway */
@@ -143,16 +143,19 @@ ngx_rush_revoke_found(uint64_t key, uint64_t version, uint64_t now)
 static ngx_rush_revoke_bucket_t *
 ngx_rush_revoke_bucket(uint64_t key, ngx_uint_t n)
 {
-    uint64_t                   i;
+    uint64_t                   i, hash, size;
     ngx_rush_revoke_bucket_t  *buckets;
 
     buckets = (ngx_rush_revoke_bucket_t *) (ngx_rush_revoke_sh + 1);
+    size = ngx_rush_revoke_sh->buckets;
 
-    i = ((ngx_rush_mix(key) >> 32) * ngx_rush_revoke_sh->buckets) >> 32;
-    i += n;
+    hash = ngx_rush_mix(key);
+    i = ((hash >> 32) * size) >> 32;
 
-    if (i >= ngx_rush_revoke_sh->buckets) {
-        i -= ngx_rush_revoke_sh->buckets;
+    if (n) {
+        /* steps of its own, so that full buckets do not crowd together */
+
+        i = (i + n * (1 + (hash & 0xffffffff) % (size - 1))) % size;
     }
 
     return &buckets[i];

@@ -35,6 +35,11 @@ static ngx_rush_node_t *ngx_rush_find_node(ngx_rush_node_t *node, u_char *p,
     u_char *end, ngx_rush_match_t *match, ngx_uint_t nparams);
 
 
+/*
+ * Set when a process starts, not while a configuration is read: one that is
+ * refused is freed, and workers go on with the one before.
+ */
+
 static ngx_rush_main_conf_t  *ngx_rush_routes_conf;
 
 
@@ -139,9 +144,14 @@ ngx_rush_compile_routes(ngx_conf_t *cf, ngx_rush_main_conf_t *mcf)
         }
     }
 
-    ngx_rush_routes_conf = mcf;
-
     return NGX_OK;
+}
+
+
+void
+ngx_rush_route_init(ngx_rush_main_conf_t *mcf)
+{
+    ngx_rush_routes_conf = mcf;
 }
 
 

@@ -148,7 +148,14 @@ ngx_rush_answer_ready(ngx_rush_req_t *q)
     rush_json_bool(&q->out, "redis", redis.up != 0);
     rush_json_bool(&q->out, "mysql", mysql.down_since == 0);
 
-    rc = (redis.up && mysql.down_since == 0) ? NGX_OK : RUSH_BUSY;
+    rush_json_bool(&q->out, "revocations",
+                   ngx_rush_revoke_age() != (ngx_msec_t) -1);
+
+    /* without a first look at them an ended token would be accepted */
+
+    rc = (redis.up && mysql.down_since == 0
+          && ngx_rush_revoke_age() != (ngx_msec_t) -1)
+         ? NGX_OK : RUSH_BUSY;
 
     for (i = 0; i < ngx_rush_nready; i++) {
 

@@ -425,8 +425,8 @@ ngx_rush_id(void)
         == NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "system clock is behind the ids made from it, "
-                      "no id until it catches up");
+                      "ids are ahead of the system clock (it was set back, or "
+                      "too many are asked for), none until it catches up");
     }
 
     return 0;

@@ -9,6 +9,8 @@
  * Header as we write it:  {"alg":"HS256","kid":"...","typ":"at+jwt"}
  * Claims as we write them: {"iss","aud","sub":"<user id>","sid":"<session>",
  *     "ver":<token version>,"role":"user"|"admin","iat":s,"exp":s,"jti":"..."}
+ * A token of another writer may leave out sid, ver (0 then) and role (user);
+ * all others are required, sub and sid are strings, nbf may be added.
  */
 
 

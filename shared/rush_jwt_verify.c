@@ -433,14 +433,9 @@ static int
 rush_jwt_check(rush_jwt_t *jwt, const rush_claims_t *claims, int64_t nbf,
     int64_t now)
 {
-    if (claims->user == 0 || claims->expires == 0) {
-        return RUSH_ERROR;
-    }
-
-    if (claims->expires >= RUSH_JWT_MAX_INT
-        || claims->issued >= RUSH_JWT_MAX_INT
-        || claims->version >= RUSH_JWT_MAX_INT
-        || nbf >= RUSH_JWT_MAX_INT)
+    if (claims->user == 0
+        || claims->expires == 0 || claims->expires >= RUSH_JWT_MAX_INT
+        || claims->version >= RUSH_JWT_MAX_INT)
     {
         return RUSH_ERROR;
     }

@@ -141,4 +141,7 @@ ok(!-e "$run/rush.env", 'rush.env tells no lies');
 unlike($out, qr/killed/, 'nobody had to be killed');
 is((sh("$root/build.sh down"))[0], 0, 'down again');
 
+unlike(RushTest::slurp($_), qr/Sanitizer|runtime error/, "no report in $_")
+    foreach glob "$run/log/*.log";
+
 done_testing();

@@ -174,7 +174,7 @@ build_all() {
         || fail_with "the modules did not build" "$BUILD/modules.log"
 
     make -f "$ROOT/tools/consumer.mk" -j "$(jobs)" BUILD="$BUILD" CC="$CC" \
-        CFLAGS="$CC_OPT" LDFLAGS="${LD_OPT% -fPIC}" \
+        CFLAGS="$CC_OPT" LDFLAGS="$LD_OPT" \
         > "$BUILD/consumer.log" 2>&1 < /dev/null \
         || fail_with "the consumer did not build" "$BUILD/consumer.log"
 

@@ -151,7 +151,7 @@ demo() {
         WHERE status = 1 AND sold < total
           AND start_ms <= UNIX_TIMESTAMP() * 1000
           AND stop_ms > (UNIX_TIMESTAMP() + 600) * 1000
-        ORDER BY id DESC LIMIT 1")
+        ORDER BY id LIMIT 1")
 
     if [ -z "$running" ]; then
         say "a new activity, the old ones are over"
@@ -163,9 +163,11 @@ demo() {
 }
 
 
+# generation 0: known from MySQL, not yet seen in Redis
+
 on_sale() {
     curl -s "http://127.0.0.1:$PORT/api/v1/seckill/activities/$(
-        cat "$RUN/activity")/stock" | grep -q '^{"code":0,'
+        cat "$RUN/activity")/stock" | grep -q '"generation":[1-9]'
 }
 
 

@@ -34,6 +34,7 @@ package RushTest;
 #                puts a RushTest::Proxy on that edge: $t->proxy($name)
 #   allow        [qr/../] alerts this file expects
 #   start        0: start() the daemons yourself
+#   ready        0: does not wait until /ready says yes (wait_ready())
 #
 # Requests: get put post del patch ($path[, $data], %o); request($method,
 # $path, %o).  $data is encoded as JSON.  %o: user => id or token => text
@@ -122,7 +123,10 @@ sub new {
     $self->add_consumer($_) foreach 1 .. ($o{consumer} // 1);
     $self->add_nginx('nginx', $o{nginx}) if $o{nginx} // 1;
 
-    $self->start() if $o{start} // 1;
+    if ($o{start} // 1) {
+        $self->start();
+        $self->wait_ready() if $o{ready} // 1;
+    }
 
     return $self;
 }

@@ -137,13 +137,15 @@ test_commas(void **state)
     rush_json_close(&b, '}');
     rush_json_text(&b, "tail", "{");
     rush_json_text(&b, "end", ",");
+    rush_buf_puts(&b, ",\"by hand\":");
+    rush_json_int(&b, NULL, 1);
     rush_json_close(&b, '}');
 
     assert_buf(&b, "{\"code\":0,\"message\":\"ok\",\"data\":{\"empty\":[],"
                    "\"none\":{},\"rows\":[{\"id\":\"9223372036854775807\","
                    "\"yes\":true,\"no\":false},{\"null\":null,"
                    "\"s\":\"text\"},-5,null,null,{\"x\":1},[]]},"
-                   "\"tail\":\"{\",\"end\":\",\"}");
+                   "\"tail\":\"{\",\"end\":\",\",\"by hand\":1}");
     rush_buf_free(&b);
 }
 

@@ -38,9 +38,9 @@ setup(void **state)
     assert_true((void *) table != MAP_FAILED);
     close(fd);
 
-    strcpy(table[0].name, "W1");
+    memcpy(table[0].name, "W1", 3);
     memcpy(table[1].name, "sixteen_letters_", 16);
-    strcpy(table[2].name, "W2");
+    memcpy(table[2].name, "W2", 3);
 
     return 0;
 }

@@ -94,14 +94,17 @@ test_published(void **state)
     unit_vectors_t  *v;
 
     v = &vectors;
-    unit_vectors(v, "snowflake");
+
+    if (!unit_vectors(v, "snowflake")) {
+        return;
+    }
 
     for (rows = 0; unit_row(v); rows++) {
         check_layout(strtoll((char *) v->column[0].data, NULL, 10),
                      strtoll((char *) v->column[1].data, NULL, 10),
                      strtoll((char *) v->column[2].data, NULL, 10),
-                     (unsigned) atoi((char *) v->column[3].data),
-                     (unsigned) atoi((char *) v->column[4].data));
+                     (unsigned) strtoul((char *) v->column[3].data, NULL, 10),
+                     (unsigned) strtoul((char *) v->column[4].data, NULL, 10));
     }
 
     assert_true(rows >= 8);

@@ -182,16 +182,21 @@ test_names(void **state)
     assert_good("{\"o\":{\"x\":1},\"p\":{\"x\":1},\"x\":1}");
     assert_bad("{\"x\":1,\"o\":{\"x\":1,\"y\":{\"x\":1}},\"x\":1}");
     assert_bad("{\"o\":{\"x\":1},\"o\":{}}");
+
+    /* "X" and "x" share a bit of the hash, so names are compared here */
+    assert_good("{\"o\":{\"x\":1},\"X\":1,\"x\":1}");
+    assert_good("{\"X\":1,\"x\":1,\"o\":{\"X\":1,\"x\":1}}");
+    assert_bad("{\"X\":1,\"x\":1,\"X\":1}");
     assert_good("{\"ab\":1,\"ba\":1,\"a\":1,\"b\":1,\"aab\":1,\"abb\":1}");
 }
+
+
+static void check_names(int n, const char *value);
 
 
 static void
 test_limits(void **state)
 {
-    int   i;
-    char  json[1024], *p;
-
     /* the object itself is the first level */
     assert_good("{\"a\":[[[[[[[]]]]]]]}");
     assert_bad("{\"a\":[[[[[[[[]]]]]]]]}");
@@ -200,24 +205,29 @@ test_limits(void **state)
                "}}}}}}}}");
 
     /* names are counted over all levels */
-    for (i = 0, p = json; i < RUSH_JSON_MAX_KEYS; i++) {
-        p += sprintf(p, "%c\"k%d\":%d", i ? ',' : '{', i, i);
+    check_names(RUSH_JSON_MAX_KEYS, "1");
+    check_names(RUSH_JSON_MAX_KEYS / 2, "{\"x\":1}");
+}
+
+
+/* an object of n such members is good, one more name is too many */
+
+static void
+check_names(int n, const char *value)
+{
+    int     i;
+    char    json[1024];
+    size_t  len;
+
+    for (i = 0, len = 0; i < n; i++) {
+        len += (size_t) snprintf(json + len, sizeof(json) - len,
+                                 "%c\"k%d\":%s", i ? ',' : '{', i, value);
     }
 
-    strcpy(p, "}");
+    snprintf(json + len, sizeof(json) - len, "}");
     assert_good(json);
 
-    strcpy(p, ",\"last\":1}");
-    assert_bad(json);
-
-    for (i = 0, p = json; i < RUSH_JSON_MAX_KEYS / 2; i++) {
-        p += sprintf(p, "%c\"k%d\":{\"x\":1}", i ? ',' : '{', i);
-    }
-
-    strcpy(p, "}");
-    assert_good(json);
-
-    strcpy(p, ",\"last\":1}");
+    snprintf(json + len, sizeof(json) - len, ",\"last\":1}");
     assert_bad(json);
 }
 

@@ -168,6 +168,57 @@ test_loaded_keys(void **state)
 }
 
 
+static void
+test_sign_refused(void **state)
+{
+    char                  name[2000];
+    rush_jwt_t           *jwt, *other;
+    rush_str_t            kid = rush_string("a");
+    rush_claims_t         bad;
+    unsigned char         token[RUSH_JWT_MAX_LEN];
+    static rush_claims_t  good = { 1, 1, 1, NOW, NOW + 1, RUSH_ROLE_USER };
+
+    jwt = rush_jwt_create("rush", "rush-api", 0);
+    assert_non_null(jwt);
+    assert_int_equal(rush_jwt_add_key(jwt, &kid, old_key, 32), RUSH_OK);
+    assert_true(rush_jwt_sign(jwt, &good, token) > 0);
+
+    bad = good;
+    bad.user = 0;
+    assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
+
+    bad = good;
+    bad.session = -1;
+    assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
+
+    bad = good;
+    bad.version = 1LL << 53;
+    assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
+
+    bad = good;
+    bad.expires = 0;
+    assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
+
+    bad = good;
+    bad.role = 2;
+    assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
+
+    rush_jwt_destroy(jwt);
+
+    memset(name, 'n', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    other = rush_jwt_create(name, "aud", 0);
+    assert_non_null(other);
+    assert_int_equal(rush_jwt_sign(other, &good, token), 0);   /* no key */
+    assert_int_equal(rush_jwt_add_key(other, &kid, old_key, 32), RUSH_OK);
+    assert_int_equal(rush_jwt_sign(other, &good, token), 0);   /* no room */
+    rush_jwt_destroy(other);
+
+    assert_null(rush_jwt_create(NULL, "aud", 0));
+    assert_null(rush_jwt_create("iss", NULL, 0));
+}
+
+
 /* RFC 4648, section 10, and what is not canonical */
 
 static void
@@ -370,7 +421,10 @@ test_published(void **state)
     rush_str_t     *c;
     unsigned char   out[64];
 
-    unit_vectors(&vectors, "jwt");
+    if (!unit_vectors(&vectors, "jwt")) {
+        return;
+    }
+
     c = vectors.column;
 
     for (rows = 0; unit_row(&vectors); rows++) {
@@ -403,6 +457,7 @@ main(void)
         cmocka_unit_test(test_add_key),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_loaded_keys),
+        cmocka_unit_test(test_sign_refused),
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_rfc7515),
         cmocka_unit_test(test_published)

@@ -50,15 +50,20 @@ sub add_daemon {
 
     $o{env} = {
         RUSH_FAILPOINT_FILE => "$dir/failpoints",
-        ASAN_OPTIONS => "log_path=$dir/asan:detect_leaks=0:"
-            . 'detect_odr_violation=0:handle_abort=1:'
-            . 'detect_stack_use_after_return=1',
+        ASAN_OPTIONS => asan_options($dir, 0),
         UBSAN_OPTIONS => "log_path=$dir/ubsan:print_stacktrace=1",
         %{$o{env} || {}},
     };
 
     $self->{daemon}{$name} = RushTest::Daemon->new(name => $name, %o);
     push @{$self->{order}}, $name;
+}
+
+
+sub asan_options {
+    my ($dir, $leaks) = @_;
+    return "log_path=$dir/asan:detect_leaks=$leaks:detect_odr_violation=0:"
+        . 'handle_abort=1:detect_stack_use_after_return=1';
 }
 
 
@@ -353,6 +358,8 @@ sub add_consumer {
 
     $self->add_daemon($name,
         argv => ["$RushTest::BUILD/rush-consumer", '-c', "$dir/$name.conf"],
+        # it owns all its memory, nginx leaves much to its end
+        env => { ASAN_OPTIONS => asan_options($dir, 1) },
         log => "$dir/$name.log",
         ready => sub { tcp_ready($port) },
     );
@@ -432,7 +439,8 @@ sub add_nginx {
                  '-e', "$dir/error.log"],
         env => \%env, nginx => 1, signal => 'QUIT',
         log => "$dir/error.log", out => "$dir/out.log",
-        ready => sub { tcp_ready($port) },
+        ready => sub { tcp_ready($port)
+                       && $self->workers($name) >= ($o->{workers} // 2) },
     );
 }
 

@@ -169,10 +169,36 @@ sub wait_loaded {
         $self->wait_for(sub {
             $r = $self->get("/api/v1/seckill/activities/$id/stock",
                             node => $node, record => 0);
-            return ($r->{code} // -1) == 0;
+            # generation 0: known from MySQL, not yet seen in Redis
+            return ($r->{code} // -1) == 0 && $r->{json}{data}{generation};
         }, 15, "activity $id on $node")
             or die "activity $id is not served: $r->{body}\n";
+
+        $self->wait_ready($node);
     }
+}
+
+
+# Every worker of a node says yes, as far as one can see from outside: each
+# knows its own connections only.  Nothing to wait for where a part is missing
+
+sub wait_ready {
+    my ($self, @nodes) = @_;
+
+    return 1 if grep { !$self->{daemon}{$_} || !$self->running($_) }
+        qw(nginx redis mysql consumer);
+
+    foreach my $node (@nodes ? @nodes : 'nginx') {
+        my @r;
+
+        $self->wait_for(sub {
+            @r = $self->burst([map { { path => '/ready' } } 1 .. 16],
+                              node => $node, sync => 1, record => 0);
+            return !grep { $_->{status} != 200 } @r;
+        }, 15, "$node to be ready") or die "$node: $r[0]{body}\n";
+    }
+
+    return 1;
 }
 
 

@@ -372,7 +372,7 @@ sub answered {
     $run->{left}--;
 
     # a sample is enough
-    if ($run->{recorded}++ < 20) {
+    if (($run->{o}{record} // 1) && $run->{recorded}++ < 20) {
         $run->{self}->record($c->{q}{method} // 'GET', $c->{q}{path}, $c->{h},
                              $c->{body}, $r);
     }
