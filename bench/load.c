@@ -20,6 +20,8 @@
  *     -p N      one request in N goes to the path of -x
  *     -w N      requests before the clock starts
  *     -B        no body
+ *     -z        polls without sleeping: waking a client costs the server CPU,
+ *               and how often it sleeps depends on which of them is faster
  *     -s FILE   is made when the tokens are signed and the clock starts
  *     -o FILE   writes "user code" a line for each answer of code 0
  *
@@ -67,11 +69,11 @@ static struct {
     long          connections, requests, users, warm;
     double        seconds, rate;
     const char   *method, *body, *key, *path, *other, *mark;
-    long          every, first;
+    long          every, first, spin;
     char          host[64];
     int           port;
     FILE         *granted;
-} opt = { 64, 100000, 0, 0, 0, 0, "GET", NULL, NULL, "/", NULL, NULL, 0, 1000000,
+} opt = { 64, 100000, 0, 0, 0, 0, "GET", NULL, NULL, "/", NULL, NULL, 0, 1000000, 0,
           "127.0.0.1", 80, NULL };
 
 
@@ -81,6 +83,7 @@ static conn_t     *conns;
 static conn_t    **idle;
 static long        nidle;
 static long        sent, answered, failed, reconnects;
+static long        served;              /* by the warm-up */
 static long        codes[MAX_CODE], statuses[600];
 static uint64_t    hist[BUCKETS];
 static int64_t     started;
@@ -271,7 +274,7 @@ send_request(conn_t *c, int64_t due)
         path = opt.other;
     }
 
-    c->user = opt.users ? sent % opt.users : 0;
+    c->user = opt.users ? (served + sent) % opt.users : 0;
     sent++;
 
     n = snprintf(c->out, sizeof(c->out),
@@ -439,7 +442,7 @@ run(void)
             return;                     /* ends by itself, whatever happens */
         }
 
-        timeout = opt.rate > 0 ? 0 : 100;
+        timeout = (opt.rate > 0 || opt.spin) ? 0 : 100;
         n = epoll_wait(ep, events, 256, timeout);
 
         for (i = 0; i < n; i++) {
@@ -517,7 +520,7 @@ main(int argc, char **argv)
     double   seconds, rate;
     int64_t  t;
 
-    while ((ch = getopt(argc, argv, "c:n:t:r:m:b:Bk:u:U:x:p:w:s:o:")) != -1) {
+    while ((ch = getopt(argc, argv, "c:n:t:r:m:b:Bk:u:U:x:p:w:s:o:z")) != -1) {
         switch (ch) {
         case 'c': opt.connections = atol(optarg); break;
         case 'n': opt.requests = atol(optarg); break;
@@ -526,6 +529,7 @@ main(int argc, char **argv)
         case 'm': opt.method = optarg; break;
         case 'b': opt.body = optarg; break;
         case 'B': opt.body = opt.key = NULL; break;
+        case 'z': opt.spin = 1; break;
         case 's': opt.mark = optarg; break;
         case 'k': opt.key = optarg; break;
         case 'u': opt.first = atol(optarg); break;
@@ -546,7 +550,7 @@ main(int argc, char **argv)
     parse_url(argv[optind]);
 
     if (opt.users == 0) {
-        opt.users = opt.requests;
+        opt.users = opt.requests + opt.warm;
     }
 
     make_tokens();
@@ -578,6 +582,7 @@ main(int argc, char **argv)
         opt.seconds = seconds;
         opt.rate = rate;
 
+        served = sent;
         sent = answered = failed = reconnects = 0;
         memset(hist, 0, sizeof(hist));
         memset(codes, 0, sizeof(codes));

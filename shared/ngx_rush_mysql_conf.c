@@ -64,7 +64,8 @@ ngx_rush_mysql_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (my->password.data == NULL
-        && ngx_rush_mysql_copy(cf, &my->password, NULL, 0) != NGX_OK)
+        && ngx_rush_mysql_copy(cf, &my->password, (u_char *) "", 0)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }

@@ -196,6 +196,8 @@ rush_outcome(const char *error, size_t len)
     const rush_refusal_t  *r;
     static const char      inside[] = " script: ";
 
+    r = NULL;
+
     for (i = 0; i < sizeof(rush_refusals) / sizeof(rush_refusals[0]); i++) {
         r = &rush_refusals[i];
 

@@ -173,8 +173,9 @@ build_all() {
         > "$BUILD/modules.log" 2>&1 < /dev/null \
         || fail_with "the modules did not build" "$BUILD/modules.log"
 
-    make -f "$ROOT/tools/consumer.mk" -j "$(jobs)" BUILD="$BUILD" CC="$CC" \
-        CFLAGS="$CC_OPT" LDFLAGS="$LD_OPT" \
+    make -C "$ROOT/consumer" -j "$(jobs)" OBJ="$BUILD/consumer" \
+        BIN="$BUILD/rush-consumer" CC="$CC" CFLAGS="$CC_OPT" \
+        LDFLAGS="$LD_OPT" \
         > "$BUILD/consumer.log" 2>&1 < /dev/null \
         || fail_with "the consumer did not build" "$BUILD/consumer.log"
 
@@ -183,4 +184,17 @@ build_all() {
     fi
 
     exec 8>&-
+}
+
+
+# all once more in fp/, with failpoints: tests with kills in the middle of
+# things take it.  The sanitized build has them already
+
+build_failpoints() {
+    [ -z "$RUSH_SANITIZE" ] || return 0
+
+    mkdir -p "$BUILD/fp"
+    [ -z "$NGINX_SRC" ] || ln -sfn ../nginx-binary "$BUILD/fp/nginx-binary"
+
+    ( RUSH_FAILPOINTS=1 RUSH_BUILD=$BUILD/fp; build_all )
 }

@@ -33,6 +33,7 @@ package RushTest;
 #   proxy        [qw(nginx_redis nginx_mysql consumer_redis consumer_mysql)]
 #                puts a RushTest::Proxy on that edge: $t->proxy($name)
 #   allow        [qr/../] alerts this file expects
+#   failpoints   1: takes the build with failpoints
 #   start        0: start() the daemons yourself
 #   ready        0: does not wait until /ready says yes (wait_ready())
 #
@@ -59,7 +60,8 @@ package RushTest;
 #   reload($name) kill_worker($name) running; log_text($name);
 #   node(%nginx) starts a second nginx: returns its name
 #   reconcile(@args) -> ($exit, $output); consumer_run(@args) likewise
-#   failpoint($name, $action, $countdown) if built with RUSH_FAILPOINTS
+#   failpoint($name, $action, $countdown): off, kill, sleep (3 s) or error at
+#   the countdown-th pass; failpoint_hits($name) since then
 #   allow(qr/../)
 
 use warnings;
@@ -100,6 +102,7 @@ sub new {
         order => [],
         proxies => {},
         allowed => [@{$o{allow} || []}],
+        build => $o{failpoints} ? failpoint_build() : $BUILD,
         opt => \%o,
     }, $class;
 
@@ -271,13 +274,28 @@ sub wait_for {
 }
 
 
+# sanitized builds have them; else they are in a build of its own
+
+sub failpoint_build {
+    my $dir = $SANITIZE ? $BUILD : "$BUILD/fp";
+
+    -x "$dir/rush-consumer" or die "$dir is not built: ./build.sh test\n";
+
+    return $dir;
+}
+
+
 # the failpoint file is mapped by running processes: written in place
 
 sub failpoint {
     my ($self, $name, $action, $countdown) = @_;
 
     my %code = (off => 0, kill => 1, sleep => 2, error => 3);
-    my $at = $self->{failpoints}{$name} //= keys %{$self->{failpoints} || {}};
+    my $all = $self->{failpoints} ||= {};
+
+    # counted before it has a place of its own
+    my $n = keys %$all;
+    my $at = $all->{$name} //= $n;
 
     open my $fh, '+<', "$self->{dir}/failpoints" or die "failpoints: $!";
     sysseek $fh, 32 * $at, 0;

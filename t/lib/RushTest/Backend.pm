@@ -357,7 +357,7 @@ sub add_consumer {
     $self->{consumer_port}{$name} = $port;
 
     $self->add_daemon($name,
-        argv => ["$RushTest::BUILD/rush-consumer", '-c', "$dir/$name.conf"],
+        argv => ["$self->{build}/rush-consumer", '-c', "$dir/$name.conf"],
         # it owns all its memory, nginx leaves much to its end
         env => { ASAN_OPTIONS => asan_options($dir, 1) },
         log => "$dir/$name.log",
@@ -392,7 +392,7 @@ sub consumer_run {
     my $env = $self->daemon('consumer')->{env};
     local @ENV{keys %$env} = values %$env;
 
-    my @cmd = ("$RushTest::BUILD/rush-consumer", '-c',
+    my @cmd = ("$self->{build}/rush-consumer", '-c',
                "$self->{dir}/consumer.conf", @args);
 
     open my $fh, '-|', 'sh', '-c', 'exec "$@" 2>&1 </dev/null', 'sh', @cmd
@@ -490,7 +490,7 @@ sub nginx_conf {
 
     my $top = $self->{dir};
     my $user = $> == 0 ? 'user root;' : '';
-    my $modules = join '', map { "load_module $RushTest::BUILD/nginx/"
+    my $modules = join '', map { "load_module $self->{build}/nginx/"
                                  . "ngx_http_${_}_module.so;\n" }
         @{$o->{modules} || [qw(rush_core user seckill)]};
     my $zones = $o->{zones} // <<'EOC';
