@@ -73,8 +73,8 @@ static struct {
     char          host[64];
     int           port;
     FILE         *granted;
-} opt = { 64, 100000, 0, 0, 0, 0, "GET", NULL, NULL, "/", NULL, NULL, 0, 1000000, 0,
-          "127.0.0.1", 80, NULL };
+} opt = { 64, 100000, 0, 0, 0, 0, "GET", NULL, NULL, "/", NULL, NULL, 0,
+          1000000, 0, "127.0.0.1", 80, NULL };
 
 
 static int         ep;
@@ -103,7 +103,6 @@ now_us(void)
     struct timespec  ts;
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
-
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
 
@@ -118,7 +117,6 @@ bucket(int64_t us)
     }
 
     power = 63 - __builtin_clzll((unsigned long long) us);
-
     return (power - 3) * 16 + (int) ((us >> (power - 4)) & 15);
 }
 
@@ -129,9 +127,7 @@ percentile(double p)
     int       i;
     uint64_t  n, all;
 
-    all = 0;
-
-    for (i = 0; i < BUCKETS; i++) {
+    for (i = 0, all = 0; i < BUCKETS; i++) {
         all += hist[i];
     }
 
@@ -169,7 +165,6 @@ make_tokens(void)
     f = fopen(opt.key, "r");
     text = malloc(65536);
     jwt = rush_jwt_create("rush", "rush", 30);
-
     if (f == NULL || text == NULL || jwt == NULL) {
         die(opt.key);
     }
@@ -184,7 +179,6 @@ make_tokens(void)
 
     n = opt.users;
     tokens = calloc(n, sizeof(char *));
-
     if (tokens == NULL) {
         die("tokens");
     }
@@ -242,13 +236,12 @@ open_conn(conn_t *c)
 
     ev.events = EPOLLIN;
     ev.data.ptr = c;
+    c->in_len = 0;
+    c->busy = 0;
 
     if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev) == -1) {
         die("epoll_ctl");
     }
-
-    c->in_len = 0;
-    c->busy = 0;
 }
 
 
@@ -301,7 +294,6 @@ send_request(conn_t *c, int64_t due)
     c->due = due;
     c->busy = 1;
     c->in_len = 0;
-
     rc = write(c->fd, c->out, n);
 
     if (rc != n) {
@@ -370,7 +362,6 @@ read_answer(conn_t *c)
     }
 
     if (n <= 0 || c->in_len + n == BUF - 1) {
-
         if (c->busy) {
             failed++;
             answered++;
@@ -399,11 +390,17 @@ read_answer(conn_t *c)
 
 
 static int
+ended(int64_t now)
+{
+    return sent >= opt.requests
+           || (opt.seconds > 0 && now - started > opt.seconds * 1e6);
+}
+
+
+static int
 may_send(int64_t now)
 {
-    if (sent >= opt.requests
-        || (opt.seconds > 0 && now - started > opt.seconds * 1e6))
-    {
+    if (ended(now)) {
         return 0;
     }
 
@@ -431,15 +428,10 @@ run(void)
                                       : now);
         }
 
-        if (answered >= sent
-            && (sent >= opt.requests
-                || (opt.seconds > 0 && now - started > opt.seconds * 1e6)))
+        if ((answered >= sent && ended(now))
+            || now - started > 600 * 1000000LL)     /* whatever happens */
         {
             return;
-        }
-
-        if (now - started > 600 * 1000000LL) {
-            return;                     /* ends by itself, whatever happens */
         }
 
         timeout = (opt.rate > 0 || opt.spin) ? 0 : 100;
@@ -572,16 +564,13 @@ main(int argc, char **argv)
         requests = opt.requests;
         seconds = opt.seconds;
         rate = opt.rate;
-
         opt.requests = opt.warm;
-        opt.seconds = 0;
-        opt.rate = 0;
+        opt.seconds = opt.rate = 0;
         run();
 
         opt.requests = requests;
         opt.seconds = seconds;
         opt.rate = rate;
-
         served = sent;
         sent = answered = failed = reconnects = 0;
         memset(hist, 0, sizeof(hist));

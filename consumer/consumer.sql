@@ -48,6 +48,9 @@ SELECT id, product_id, title, price, price_ver, limit_per_user, pay_seconds,
     epoch
 FROM seckill_activity WHERE id = ?;
 
+-- name: activity_is_warm
+SELECT warm FROM seckill_activity WHERE id = ? LOCK IN SHARE MODE;
+
 -- name: prices
 SELECT activity_id, price_ver, price FROM seckill_price
 WHERE activity_id IN (@list) ORDER BY activity_id;

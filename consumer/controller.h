@@ -8,8 +8,8 @@
  * trim.c the length of the streams, revoked.c the revoked tokens; audit.c
  * and held.c compare, reconcile.c mends.
  *
- * One process at a time works: it holds the MySQL lock 'rush_ctl', which
- * goes with its connection.  Functions that return int give RUSH_OK, or
+ * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
+ * which goes with its connection.  Functions that return int give RUSH_OK, or
  * RUSH_ERROR when a connection was lost or a peer refused (logged): then the
  * tick ends, and the next one starts from what MySQL and Redis say.
  */

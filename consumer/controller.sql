@@ -1,10 +1,11 @@
 -- Statements of the controller and of --reconcile (prefix RUSH_CTL_SQL_).
 
 -- name: lock_get
-SELECT GET_LOCK('rush_ctl', 0);
+SELECT GET_LOCK(CONCAT('rush_ctl.', DATABASE()), 0);
 
 -- name: lock_mine
-SELECT COALESCE(IS_USED_LOCK('rush_ctl') = CONNECTION_ID(), 0);
+SELECT COALESCE(IS_USED_LOCK(CONCAT('rush_ctl.', DATABASE()))
+    = CONNECTION_ID(), 0);
 
 -- name: now
 SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED);
@@ -34,6 +35,9 @@ UPDATE seckill_activity SET epoch = ?, warm = 1 WHERE id = ? AND epoch = ?;
 -- name: unload
 UPDATE seckill_activity SET warm = 0
 WHERE id = ? AND rev = ? AND applied_rev = rev;
+
+-- name: positions_delete
+DELETE FROM stream_position WHERE activity_id = ?;
 
 -- name: repair_set
 UPDATE seckill_activity SET repair = 1 WHERE id = ? AND repair = 0;

@@ -401,6 +401,14 @@ rush_stream_delivered(rush_store_t *s, rush_activity_t *a, char *id)
 
     reply = rush_redis_call(s->rd, &s->args);
 
+    if (rush_reply_is(reply, "ERR no such key")) {
+
+        /* unloaded since we looked */
+
+        freeReplyObject(reply);
+        return RUSH_OK;
+    }
+
     if (!rush_reply_ok(reply, "xinfo groups")
         || reply->type != REDIS_REPLY_ARRAY)
     {

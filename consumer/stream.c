@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "store.h"
+#include "consumer_sql.h"
 
 
 #define RUSH_WRITER_IDLE  5000000      /* us between moves without work */
@@ -34,6 +35,7 @@ static int rush_writer_read(rush_store_t *s, rush_activity_t *only,
 static int rush_writer_claim(rush_store_t *s, rush_activity_t *a,
     int64_t idle);
 static int rush_writer_groups(rush_store_t *s);
+static int rush_writer_warm(rush_store_t *s, rush_activity_t *a);
 static rush_activity_t *rush_writer_key(rush_store_t *s,
     const redisReply *key);
 static size_t rush_writer_count(rush_store_t *s);
@@ -307,6 +309,14 @@ rush_writer_read(rush_store_t *s, rush_activity_t *only, rush_read_e what,
     rc = RUSH_ERROR;
     rush_store_reset(s);
 
+    if (rush_reply_is(reply, "UNBLOCKED")) {
+
+        /* an unloaded activity, or a lost one: the next turn will see */
+
+        rush_log(RUSH_LOG_INFO, "a stream is gone");
+        goto done;
+    }
+
     if (!rush_reply_ok(reply, "xreadgroup")) {
         goto done;
     }
@@ -411,7 +421,8 @@ rush_writer_claim(rush_store_t *s, rush_activity_t *a, int64_t idle)
 }
 
 
-/* "NOGROUP" does not say which */
+/* "NOGROUP" does not say which.  One that was unloaded since we looked must
+ * not come back */
 
 static int
 rush_writer_groups(rush_store_t *s)
@@ -422,6 +433,10 @@ rush_writer_groups(rush_store_t *s)
     for (i = 0; i < s->nactivities; i++) {
         a = s->activities[i];
 
+        if (a->warm && !s->drain && rush_writer_warm(s, a) != RUSH_OK) {
+            return RUSH_ERROR;
+        }
+
         if ((a->warm || s->drain)
             && rush_stream_group(s->daemon, s->rd, s->db, a->id)
                == RUSH_ERROR)
@@ -429,6 +444,35 @@ rush_writer_groups(rush_store_t *s)
             return RUSH_ERROR;
         }
     }
+
+    return RUSH_OK;
+}
+
+
+/* waits for an unload that is under way */
+
+static int
+rush_writer_warm(rush_store_t *s, rush_activity_t *a)
+{
+    rush_rows_t   rows;
+    rush_param_t  param;
+
+    memset(&rows, 0, sizeof(rush_rows_t));
+    param = rush_p_int(a->id);
+
+    if (rush_db_run(s->db, &rush_sql[RUSH_SQL_ACTIVITY_IS_WARM], &param, 1,
+                    &rows)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    if (rows.n != 1 || rush_cell_int(&rows, 0, 0) == 0) {
+        a->warm = 0;
+        a->joined = 0;
+    }
+
+    rush_rows_free(&rows);
 
     return RUSH_OK;
 }

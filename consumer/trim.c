@@ -18,6 +18,7 @@
 static int rush_trim_one(rush_controller_t *ctl, int64_t id,
     const rush_queue_t *queue);
 static int rush_unload(rush_controller_t *ctl, const rush_wish_t *wish);
+static int rush_unload_keys(rush_controller_t *ctl, int64_t id);
 
 
 int
@@ -123,17 +124,15 @@ rush_trim_one(rush_controller_t *ctl, int64_t id, const rush_queue_t *queue)
 }
 
 
-/* keys first: when only they are gone the activity is rebuilt, when only the
- * row said so they would stay for ever */
+/* the row stays locked until the keys are gone: writers that miss a group
+ * ask it first.  Keys that are gone without it are rebuilt */
 
 static int
 rush_unload(rush_controller_t *ctl, const rush_wish_t *wish)
 {
+    int           rc;
     int64_t       open;
-    redisReply   *reply;
     rush_rows_t   rows;
-    rush_args_t  *a;
-    const char   *kind;
     rush_param_t  params[2];
 
     memset(&rows, 0, sizeof(rush_rows_t));
@@ -159,23 +158,28 @@ rush_unload(rush_controller_t *ctl, const rush_wish_t *wish)
         return RUSH_OK;
     }
 
-    a = &ctl->args;
-    rush_arg_text(a, "UNLINK");
+    rc = rush_db_begin(ctl->db);
 
-    for (kind = "muson"; *kind != '\0'; kind++) {
-        rush_arg_key(a, wish->id, *kind);
+    if (rc == RUSH_OK) {
+        rc = rush_ctl_run(ctl, UNLOAD, params, 2, &rows);
     }
 
-    reply = rush_redis_call(ctl->rd, a);
+    if (rc == RUSH_OK && rows.affected != 1) {
 
-    if (!rush_reply_ok(reply, "unlink")) {
-        freeReplyObject(reply);
-        return RUSH_ERROR;
+        /* somebody wants something else of it now */
+
+        rush_rows_free(&rows);
+        rush_db_rollback(ctl->db);
+        return RUSH_OK;
     }
 
-    freeReplyObject(reply);
+    rush_rows_free(&rows);
 
-    if (rush_ctl_run(ctl, UNLOAD, params, 2, NULL) != RUSH_OK) {
+    if (rc != RUSH_OK || rush_unload_keys(ctl, wish->id) != RUSH_OK
+        || rush_ctl_run(ctl, POSITIONS_DELETE, params, 1, NULL) != RUSH_OK
+        || rush_db_commit(ctl->db) != RUSH_OK)
+    {
+        rush_db_rollback(ctl->db);
         return RUSH_ERROR;
     }
 
@@ -183,4 +187,27 @@ rush_unload(rush_controller_t *ctl, const rush_wish_t *wish)
              (long long) wish->id);
 
     return RUSH_OK;
+}
+
+
+static int
+rush_unload_keys(rush_controller_t *ctl, int64_t id)
+{
+    int           rc;
+    redisReply   *reply;
+    const char   *kind;
+    rush_args_t  *a;
+
+    a = &ctl->args;
+    rush_arg_text(a, "UNLINK");
+
+    for (kind = "muson"; *kind != '\0'; kind++) {
+        rush_arg_key(a, id, *kind);
+    }
+
+    reply = rush_redis_call(ctl->rd, a);
+    rc = rush_reply_ok(reply, "unlink") ? RUSH_OK : RUSH_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
 }

@@ -92,6 +92,11 @@ ngx_int_t ngx_rush_admit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
 void ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc);
 void ngx_rush_reply_init(void);
 
+/* input (ngx_rush_input.c): RUSH_OK or the code to answer */
+ngx_int_t ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match);
+ngx_int_t ngx_rush_check_body(ngx_http_request_t *r);
+ngx_int_t ngx_rush_parse_body(ngx_rush_req_t *q);
+
 /* RUSH_OK, or BAD_REQUEST naming the first required field not given */
 ngx_int_t ngx_rush_missing(ngx_rush_req_t *q);
 

@@ -60,7 +60,7 @@
     E(PAUSED,            60005,  200, "the sale is paused")                   \
     E(QUANTITY,          60006,  200, "quantity is not allowed")              \
     E(CROWDED,           60007,  429, "too many buyers at once, try again")   \
-    E(RELEASED,          60008,  200, "the order of this request was given back") \
+    E(RELEASED,          60008,  200, "the order of this buy was given back") \
     E(DENIED,            60009,  200, "this request was refused for good")    \
     E(ACTIVITY_STATE,    60010,  200, "activity cannot do this in its state") \
     E(NO_ACTIVITY,       60011,  200, "no sale is running for this product")

@@ -60,9 +60,9 @@ $conf =~ s!^user .*!!m;
 $conf =~ s!^include .*modules-enabled.*!$modules!m;
 $conf =~ s!/run/nginx.pid!$dir/nginx.pid!;
 $conf =~ s!/var/log/nginx/!$dir/!g;
-$conf =~ s!/etc/rush/jwt\.key!$dir/jwt.key!;
-$conf =~ s!/etc/rush/redis_worker!$dir/rush_worker.pass!;
-$conf =~ s!/etc/rush/mysql!$dir/mysql.pass!;
+$conf =~ s!/etc/rush/secrets/jwt\.key!$dir/jwt.key!;
+$conf =~ s!/etc/rush/secrets/redis_worker!$dir/rush_worker.pass!;
+$conf =~ s!/etc/rush/secrets/mysql!$dir/mysql.pass!;
 $conf =~ s!listen 80!listen 127.0.0.1:$t->{port}{nginx}!;
 
 ($rc, $out) = nginx_t($conf);

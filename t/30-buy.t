@@ -121,8 +121,7 @@ subtest 'to the row' => sub {
     is($t->get("/api/v1/orders/$no", user => $user)->{json}{data}{quantity},
        2, 'the order');
     is($t->get('/api/v1/seckill/mine', user => $user)
-       ->{json}{data}{items}[0]{order_no}, $no, 'mine')
-        or diag($t->get('/api/v1/seckill/mine', user => $user)->{body});
+       ->{json}{data}{list}[0]{order_no}, $no, 'mine');
 
     # somebody else
     my $other = user();
@@ -401,7 +400,7 @@ subtest 'crowded' => sub {
     }, 20, 'a crowd');
 
     my $r = $crowded[0];
-    is($r->{status}, 429, '429') or return;
+    is($r->{status}, 429, 'status') or return;
     is(told($r), '60007 open');
     like($r->{headers}{'retry-after'}, qr/^[1-9]\d*$/, 'Retry-After');
     cmp_ok(counter('buy_crowded_total'), '>=', @crowded, 'counted');
@@ -456,20 +455,22 @@ subtest 'bad input' => sub {
     foreach my $body ('{"quantity":0}', '{"quantity":-1}',
                       '{"quantity":101}', '{"quantity":"1"}',
                       '{"quantity":1.5}', '{"quantity":1e0}',
-                      '{"quantity":null}', '{"quantity":[1]}',
+                      '{"quantity":[1]}', '{"quantity":true}',
                       '{"quantity":99999999999999999999}', '{"quantity":01}',
                       '{"quantity":1,"quantity":1}', '{"quantity":1',
                       '{"quantity":1} x', '[]', '1', '{"retry":1}',
                       "{\"quantity\":1,\"x\":\"\xff\"}")
     {
         my $r = $t->request('POST', $path, user => $user, body => $body);
-        is($r->{status}, 400, $body =~ s/[^ -~]/?/gr) or diag($r->{body});
+        is($r->{status}, 400, 'body ' . $body =~ s/[^ -~]/?/gr)
+            or diag($r->{body});
     }
 
     foreach my $key ('', 'x' x 65, 'a b', "a\tb", 'a,b', "\xc3\xa9", '"a',
                      '""')
     {
-        my $r = $t->buy($id, $user, key => $key);
+        my ($r) = $t->burst([{ method => 'POST', path => $path, data => {},
+                               user => $user, key => $key }], record => 0);
         is($r->{status}, 400, "key '" . ($key =~ s/[^ -~]/?/gr) . "'")
             or diag($r->{body});
     }

@@ -244,7 +244,8 @@ make_deb() {
     say "packing rush $version for nginx $(nginx_version)"
     rm -rf "$BUILD/deb"
     mkdir -p "$dir"
-    ( cd "$ROOT" && tar cf - --exclude='./build*' --exclude=./run \
+    ( cd "$ROOT" && tar cf - --exclude=./build --exclude='./build-*' \
+        --exclude=./run \
         --exclude=./.git . ) | tar xf - -C "$dir"
 
     ( cd "$dir" && dpkg-buildpackage -us -uc -b ) \

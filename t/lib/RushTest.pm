@@ -54,11 +54,14 @@ package RushTest;
 # Data: activity(%o) product(%o) buy($activity, $user, %o) sql($text, @bind)
 #   -> rows as hashes; value($text, @bind); do($text, @bind); db() DBI handle;
 #   redis() Redis handle (all rights); meta($activity) hash; live_orders($id)
-# Waiting: wait_for($sub, $seconds, $what) true value or undef and a diag
+# Waiting: wait_for($sub, $seconds, $what) true value or undef and a diag;
+#   wait_ready([$node]) /ready on every worker, wait_known($node) and all that
+#   is on sale was seen, wait_loaded($activity) on every node
 # Daemons ('nginx', 'node2', 'redis', 'mysql', 'consumer', 'consumer2'):
 #   start stop kill($name[, $signal]) restart pause resume pid workers
 #   reload($name) kill_worker($name) running; log_text($name);
-#   node(%nginx) starts a second nginx: returns its name
+#   node(%nginx) starts a second nginx and returns its name
+#   (ready => 0: at once)
 #   reconcile(@args) -> ($exit, $output); consumer_run(@args) likewise
 #   failpoint($name, $action, $countdown): off, kill, sleep (3 s) or error at
 #   the countdown-th pass; failpoint_hits($name) since then

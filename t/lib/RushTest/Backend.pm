@@ -464,7 +464,11 @@ sub node {
     $n++ while $self->{daemon}{"node$n"};
 
     $self->add_nginx("node$n", { node_id => $n, %o });
-    $self->start("node$n") if $o{start} // 1;
+
+    if ($o{start} // 1) {
+        $self->start("node$n");
+        $self->wait_known("node$n") if $o{ready} // 1;
+    }
 
     return "node$n";
 }

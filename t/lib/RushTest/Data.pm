@@ -164,17 +164,41 @@ sub wait_loaded {
     foreach my $node (grep { $self->{daemon}{$_}{nginx}
                              && $self->running($_) } keys %{$self->{daemon}})
     {
-        my $r;
-
-        $self->wait_for(sub {
-            $r = $self->get("/api/v1/seckill/activities/$id/stock",
-                            node => $node, record => 0);
-            # generation 0: known from MySQL, not yet seen in Redis
-            return ($r->{code} // -1) == 0 && $r->{json}{data}{generation};
-        }, 15, "activity $id on $node")
-            or die "activity $id is not served: $r->{body}\n";
-
+        $self->wait_seen($id, $node);
         $self->wait_ready($node);
+    }
+}
+
+
+sub wait_seen {
+    my ($self, $id, $node) = @_;
+
+    my $r;
+
+    $self->wait_for(sub {
+        $r = $self->get("/api/v1/seckill/activities/$id/stock",
+                        node => $node, record => 0);
+        # generation 0: known from MySQL, not yet seen in Redis
+        return ($r->{code} // -1) == 0 && $r->{json}{data}{generation};
+    }, 15, "activity $id on $node")
+        or die "activity $id is not served: $r->{body}\n";
+}
+
+
+# a node that has just started has seen what is on sale
+
+sub wait_known {
+    my ($self, $node) = @_;
+
+    $self->wait_ready($node);
+
+    return if grep { !$self->{daemon}{$_} || !$self->running($_) }
+        qw(redis mysql);
+
+    foreach my $row ($self->sql('SELECT id FROM seckill_activity WHERE '
+                                . 'warm = 1 AND status = 1'))
+    {
+        $self->wait_seen($row->{id}, $node) if %{$self->meta($row->{id})};
     }
 }
 

@@ -16,17 +16,29 @@ package RushTest::Sale;
 #                           # within => seconds, alarms => [kinds] expected,
 #                           # dead => n expected dead letters
 #
-# Functions: counter($t, $name[, $node]) of /metrics; load($t, %o) runs
-# bench/load: { code => {}, status => {}, failed => n, ... }, users => []
+#   $s->some($n, %o)        n new buyers, each with a key; their answers
+#   $s->keep_buying($seconds[, $n])   that over and over: { code => times }
+#   $s->sells()             within 10 s somebody buys: a test
+#   $s->sell_out($name, $total, %o_of_check)  buyers until nothing is left
+#   $s->have_orders(@users) a test: each has a row
+#
+# Functions: user() a new one; later($seconds, $sub) in a process of its own;
+# counter($t, $name[, $node]) of /metrics; load($t, %o) runs
+# bench/load: { code => {}, status => {}, failed => n, ..., users => [] };
+# load_start(), load_end() the same in the background; worker_sockets($t[,
+# $node]) a connection to each worker, ask($t, $socket, %request) on it
 
 use warnings;
 use strict;
 
 use Fcntl qw(:flock);
+use IO::Select;
 use JSON::PP ();
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+my $serial = 1_000_000;
 my %NOT = map { $_ => 1 } 3, 10, 12, 60007;     # never ran
 
 
@@ -65,7 +77,8 @@ sub burst {
 
     my @answers = $self->{t}->burst(\@requests, %o);
 
-    $self->remember(@{$buyers->[$_]}[0, 1], $answers[$_]) foreach 0 .. $#answers;
+    $self->remember(@{$buyers->[$_]}[0, 1], $answers[$_])
+        foreach 0 .. $#answers;
 
     return @answers;
 }
@@ -96,6 +109,9 @@ sub remember {
 
     # without a key and an answer nobody can name the request
     my $req = $key // ($data ? $data->{request_id} : undef) // return;
+
+    $req =~ s/^"(.*)"$/$1/;
+
     my $kind = kind($r);
     my $told = $self->{told}{"$user:$req"} //= { user => $user, req => $req };
 
@@ -324,7 +340,100 @@ sub check_told {
 }
 
 
+# --- many buyers ---
+
+sub some {
+    my ($self, $n, %o) = @_;
+    return $self->burst([map { my $u = user(); [$u, "k$u"] } 1 .. $n],
+                        conns => 8, timeout => 10, %o);
+}
+
+
+# for so many seconds, through whatever happens
+
+sub keep_buying {
+    my ($self, $seconds, $n) = @_;
+
+    my $end = time() + $seconds;
+    my %codes;
+
+    while (time() < $end) {
+        $codes{$_->{code} // $_->{status}}++ foreach $self->some($n // 4);
+        sleep 0.02;
+    }
+
+    return \%codes;
+}
+
+
+# after the last fault, without a hand
+
+sub sells {
+    my ($self) = @_;
+
+    my $start = time();
+
+    ok($self->{t}->wait_for(sub {
+        my ($r) = $self->some(1);
+        return defined $r->{code} && $r->{code} == 0;
+    }, 10, 'a sale'), 'it sells');
+
+    note(sprintf 'after %.2f s', time() - $start);
+}
+
+
+# all that is left finds buyers, and not one unit more
+
+sub sell_out {
+    my ($self, $name, $total, %o) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    $self->resolve();
+
+    ok($self->{t}->wait_for(sub {
+        my @r = $self->some(60, conns => 30);
+        return grep { defined $_->{code} && $_->{code} == 60002
+                      && $_->{json}{data}{final} } @r;
+    }, 15, 'the end of the stock'), 'sold out');
+
+    $self->resolve();
+    $self->check($name, rows => $total, within => 15, %o);
+    is($self->{t}->meta($self->{id})->{remain}, 0, 'nothing is left');
+}
+
+
+sub have_orders {
+    my ($self, @users) = @_;
+
+    my %row = map { $_->{user_id} => 1 }
+        $self->{t}->sql('SELECT user_id FROM orders WHERE activity_id = ?',
+                        $self->{id});
+
+    is(join(' ', grep { !$row{$_} } @users), '',
+       'all ' . @users . ' who were told yes have their order');
+}
+
+
 # --- functions ---
+
+sub user {
+    return ++$serial;
+}
+
+
+sub later {
+    my ($seconds, $sub) = @_;
+
+    my $pid = fork() // die "fork: $!";
+
+    return $pid if $pid;
+
+    sleep $seconds;
+    eval { $sub->() };
+    POSIX::_exit(0);
+}
+
 
 sub counter {
     my ($t, $name, $node) = @_;
@@ -332,6 +441,53 @@ sub counter {
     my $r = $t->get('/metrics', node => $node, record => 0);
 
     return $r->{body} =~ /^rush_\Q$name\E (\d+)/m ? $1 : -1;
+}
+
+
+# while all other workers are stopped, a connection can only go to this one
+
+sub worker_sockets {
+    my ($t, $node) = @_;
+
+    my @workers = $t->workers($node);
+    my @sockets;
+
+    foreach my $worker (@workers) {
+        my @others = grep { $_ != $worker } @workers;
+
+        CORE::kill STOP => @others;
+        my $s = $t->connect($node);
+        my $r = ask($t, $s, path => '/health');
+        CORE::kill CONT => @others;
+
+        die "a worker does not answer\n" if $r->{status} != 200;
+        push @sockets, $s;
+    }
+
+    return @sockets;
+}
+
+
+# on a connection that stays open
+
+sub ask {
+    my ($t, $s, %q) = @_;
+
+    my ($bytes) = $t->bytes_of(\%q);
+    my $in = '';
+    my $end = time() + ($q{timeout} // 5) * $RushTest::SLOW;
+
+    syswrite $s, $bytes;
+
+    while (IO::Select->new($s)->can_read($end - time())) {
+        my $n = sysread $s, $in, 65536, length $in;
+        my $r = RushTest::HTTP::parse(\$in, \%q, !$n);
+
+        return $r if $r;
+        last if !$n;
+    }
+
+    return { status => 599, headers => {}, body => '', error => 'no answer' };
 }
 
 

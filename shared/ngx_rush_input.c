@@ -1,0 +1,226 @@
+
+/*
+ * Copyright (C) Rush
+ */
+
+
+#include "ngx_rush_core.h"
+
+
+/*
+ * Input: path, query, headers and body go into the struct of the route by the
+ * rows of its fields.  A bad path is 404, since no object has such an id; all
+ * else is 400 that names the field.
+ */
+
+
+static ngx_int_t ngx_rush_parse_headers(ngx_rush_req_t *q);
+
+
+ngx_int_t
+ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match)
+{
+    ngx_uint_t           i;
+    ngx_rush_entry_t    *entry;
+    ngx_rush_route_t    *route;
+    ngx_http_request_t  *r;
+
+    r = q->r;
+    route = q->route;
+    entry = match->entry;
+
+    if (route->size) {
+        q->data = ngx_pcalloc(r->pool, route->size);
+        if (q->data == NULL) {
+            return RUSH_INTERNAL;
+        }
+    }
+
+    for (i = 0; i < entry->nparams; i++) {
+
+        if (rush_field_value(route->fields, entry->param[i], q->data,
+                             &q->present, match->param[i].data,
+                             match->param[i].len, &q->field_error)
+            != RUSH_OK)
+        {
+            /* no object has such an id */
+            return RUSH_NOT_FOUND;
+        }
+    }
+
+    if (entry->query && r->args.len
+        && rush_field_query(route->fields, route->nfields, q->data,
+                            &q->present, r->args.data, r->args.len,
+                            &q->field_error)
+           != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    if (entry->header) {
+        return ngx_rush_parse_headers(q);
+    }
+
+    return RUSH_OK;
+}
+
+
+static ngx_int_t
+ngx_rush_parse_headers(ngx_rush_req_t *q)
+{
+    u_char              *name, lowcase[64];
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_uint_t           i, n;
+    const rush_field_t  *f;
+
+    f = q->route->fields;
+
+    for (i = 0; i < q->route->nfields; i++) {
+
+        if (f[i].place != RUSH_IN_HEADER) {
+            continue;
+        }
+
+        name = f[i].name.data;
+
+        for (n = 0; n < f[i].name.len && n < sizeof(lowcase); n++) {
+            lowcase[n] = (name[n] == '_') ? '-' : name[n];
+        }
+
+        rc = ngx_rush_header(q->r, (char *) lowcase, n, &value);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc == NGX_OK && value.len > 1 && value.data[0] == '"'
+            && value.data[value.len - 1] == '"')
+        {
+            /* a structured field string, RFC 9651 */
+            value.data++;
+            value.len -= 2;
+        }
+
+        if (rc != NGX_OK
+            || rush_field_value(f, i, q->data, &q->present, value.data,
+                                value.len, &q->field_error)
+               != RUSH_OK)
+        {
+            q->field_error.field = &f[i];
+            return RUSH_BAD_REQUEST;
+        }
+    }
+
+    return RUSH_OK;
+}
+
+
+ngx_int_t
+ngx_rush_check_body(ngx_http_request_t *r)
+{
+    u_char     *type;
+    ngx_str_t  *value;
+
+    static const u_char  json[] = "application/json";
+
+    if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
+        return RUSH_OK;
+    }
+
+    if (r->headers_in.content_length_n > NGX_RUSH_MAX_BODY) {
+        return RUSH_TOO_LARGE;
+    }
+
+    if (r->headers_in.content_type == NULL) {
+        return RUSH_MEDIA_TYPE;
+    }
+
+    value = &r->headers_in.content_type->value;
+    type = value->data;
+
+    if (value->len < sizeof(json) - 1
+        || ngx_strncasecmp(type, (u_char *) json, sizeof(json) - 1) != 0
+        || (value->len > sizeof(json) - 1 && type[sizeof(json) - 1] != ';'
+            && type[sizeof(json) - 1] != ' '))
+    {
+        return RUSH_MEDIA_TYPE;
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    return RUSH_OK;
+}
+
+
+ngx_int_t
+ngx_rush_parse_body(ngx_rush_req_t *q)
+{
+    off_t                    len;
+    u_char                  *p;
+    ngx_chain_t             *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = q->r->request_body;
+
+    if (rb == NULL || rb->bufs == NULL) {
+        return RUSH_OK;
+    }
+
+    len = 0;
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+
+        if (cl->buf->in_file) {
+            return RUSH_TOO_LARGE;
+        }
+
+        len += cl->buf->last - cl->buf->pos;
+    }
+
+    if (len == 0) {
+        return RUSH_OK;
+    }
+
+    if (len > NGX_RUSH_MAX_BODY) {
+        return RUSH_TOO_LARGE;
+    }
+
+    p = rb->bufs->buf->pos;
+
+    if (rb->bufs->next) {
+        p = ngx_pnalloc(q->r->pool, len);
+        if (p == NULL) {
+            return RUSH_INTERNAL;
+        }
+
+        for (cl = rb->bufs; cl; cl = cl->next) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+
+        p -= len;
+    }
+
+    if (rush_field_body(q->route->fields, q->route->nfields, q->data,
+                        &q->present, p, len, &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    return RUSH_OK;
+}
+
+
+ngx_int_t
+ngx_rush_missing(ngx_rush_req_t *q)
+{
+    if (rush_field_required(q->route->fields, q->route->nfields, q->present,
+                            &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    return RUSH_OK;
+}

@@ -1,0 +1,309 @@
+#!/usr/bin/perl
+
+# Copyright (C) Rush
+#
+# rush-consumer --reconcile: what is planted is found, --dry-run changes
+# nothing, --repair mends with and without a controller.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use RushTest;
+use RushTest::Grant;
+use Test::More;
+
+my $t = RushTest->new(nginx => 0, consumer_conf => FAST);
+
+# id of an activity => lines without "activity ID"
+my (%want, %order);
+
+
+sub sale {
+    my ($users, %o) = @_;
+
+    my $id = $t->activity(stock => 20, %o);
+
+    foreach my $user (@$users) {
+        $order{$user} = buy($t, $id, $user, key => "k$user",
+                            qty => $o{qty} // 1);
+    }
+
+    return $id;
+}
+
+
+sub hash {
+    my ($command, $id, @args) = @_;
+    return $t->redis()->$command("{a:$id}u", @args);
+}
+
+
+sub row {
+    my ($user, $set) = @_;
+    $t->do("UPDATE orders SET $set WHERE user_id = ?", $user);
+}
+
+
+sub sold {
+    my ($id, $by) = @_;
+    $t->do('UPDATE seckill_activity SET sold = sold + ? WHERE id = ?', $by,
+           $id);
+}
+
+
+# all that is in Redis and in MySQL
+
+sub everything {
+    my $rd = $t->redis();
+    my @tables = map { values %$_ } $t->sql('SHOW TABLES');
+    my @sums = map { values %$_ }
+        $t->sql('CHECKSUM TABLE ' . join ', ', @tables);
+
+    return join "\n", sort(@sums),
+        map { "$_ " . unpack('H*', $rd->dump($_) // '') } sort $rd->keys('*');
+}
+
+
+sub lines {
+    my ($out) = @_;
+
+    my %lines;
+
+    while ($out =~ /^(I\d+) activity (\d+): (.*)$/mg) {
+        push @{$lines{$2}}, "$1 $3";
+    }
+
+    return { map { $_ => [sort @{$lines{$_}}] } keys %lines };
+}
+
+
+sub is_lines {
+    my ($out, $want, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is_deeply(lines($out), { map { $_ => [sort @{$want->{$_}}] }
+                             keys %$want }, $name)
+        or diag($out);
+}
+
+
+# what a MySQL without its last seconds, and hands, can do to a sale
+
+sub plant_holds {
+    my ($id, $u) = @_;
+
+    hash(hdel => $id, "$u:k$u");
+    hash(hincrby => $id, $u + 1, 4);
+
+    row($u + 2, 'status = 5, stock_state = 3');
+    sold($id, -1);
+
+    $t->do('DELETE FROM orders WHERE user_id = ?', $u + 3);
+    sold($id, -1);
+
+    return ("I10 request $u:k$u: order $order{$u} has stock state 0, redis "
+            . 'keeps ""',
+            "I10 user @{[$u + 1]} holds 5 units in redis, 1 in mysql",
+            "I10 request @{[$u + 2]}:k@{[$u + 2]}: order $order{$u + 2} has "
+            . "stock state 3, redis keeps \"$order{$u + 2}\"",
+            "I10 user @{[$u + 2]} holds 1 units in redis, 0 in mysql",
+            "I11 request @{[$u + 3]}:k@{[$u + 3]}: order $order{$u + 3} is "
+            . 'held in redis and has no row',
+            "I10 user @{[$u + 3]} holds 1 units in redis, 0 in mysql",
+            'I2 16 units left and 8 held in redis, total is 20',
+            'I9 16 of 20 units left in redis, 2 of 20 sold in mysql');
+}
+
+
+my $holds = sale([1 .. 4]);
+my $sums = sale([11]);
+my $total = sale([21]);
+my $missing = sale([31]);
+my $limit = sale([41], limit => 2, qty => 2);
+my $state = sale([51]);
+my $dead = sale([61]);
+my $queue = sale([71]);
+my $running = sale([101 .. 104]);
+my $cold = $t->activity(warm => 0, status => 0);
+
+
+subtest 'nothing to say' => sub {
+    soon('all are stored', sub {
+        $t->value('SELECT COUNT(*) FROM orders') == keys %order
+    });
+
+    my ($rc, $out) = $t->reconcile();
+    is($rc, 0, 'exit');
+    is($out, "reconcile: 10 activities, @{[scalar keys %order]} orders held, "
+       . "0 differences\n", 'one line');
+
+    ($rc, $out) = $t->reconcile('--repair');
+    is($rc, 0, 'nothing to repair');
+    unlike($out, qr/repairing/, 'so it does not');
+};
+
+
+subtest 'differences' => sub {
+    $t->stop('consumer');
+
+    $want{$holds} = [plant_holds($holds, 1)];
+
+    sold($sums, 1);
+    $want{$sums} = ['I1 sold is 2, live orders hold 1 units',
+                    'I9 19 of 20 units left in redis, 2 of 20 sold in mysql'];
+
+    sold($cold, 1);
+    $want{$cold} = ['I1 sold is 1, live orders hold 0 units'];
+
+    $t->redis()->hincrby("{a:$total}m", $_, 1) foreach qw(remain total);
+    $want{$total} = ['I9 20 of 21 units left in redis, 1 of 20 sold in mysql'];
+
+    $t->redis()->del("{a:$missing}m");
+    $want{$missing} = ['I9 it is not loaded'];
+
+    $t->do('UPDATE seckill_activity SET limit_per_user = 1 WHERE id = ?',
+           $limit);
+    $want{$limit} = ['I3 user 41 holds 2 units, the limit is 1'];
+
+    row(51, 'status = 2');
+    $want{$state} = ["I8 order $order{51} has status 2 with stock state 0"];
+
+    $t->insert('dead_letter', activity_id => $dead, stream_id => '1-1',
+               part => -1, cause => 'bad', created_ms => 1,
+               body => '{"id":"1-1","fields":["x","y"],"cut":false}');
+    $want{$dead} = ['I12 1 open dead letters'];
+
+    # delivered once more; nobody reads it
+    my ($entry) = $t->redis()->xrange("{a:$queue}s", '-', '+');
+    $t->redis()->xadd("{a:$queue}s", '*', @{$entry->[1]});
+    $want{$queue} = ['I12 1 entries of the stream are not stored'];
+
+    my $before = everything();
+    my ($rc, $out) = $t->reconcile();
+
+    is($rc, 1, 'exit');
+    is_lines($out, \%want, 'each is found');
+
+    my $n = map { @$_ } values %want;
+    like($out, qr/, $n differences$/, "$n in all");
+    is(everything(), $before, 'nothing is changed by looking');
+};
+
+
+subtest 'dry run' => sub {
+    my $before = everything();
+    my ($rc, $out) = $t->reconcile('--repair', '--dry-run');
+
+    is($rc, 1, 'exit');
+    is_lines($out, \%want, 'the same lines');
+    like($out, qr/^repair would put /m, 'says what it would do');
+    is(everything(), $before, 'changes nothing');
+};
+
+
+subtest 'repair without a controller' => sub {
+    my ($rc, $out) = $t->reconcile('--repair');
+
+    like($out, qr/^repairing\n(?!.*repairing)/ms, 'tries it');
+    is($rc, 1, 'some are no faults of Redis');
+
+    # only what it cannot judge is left
+    my %left = map { $_ => $want{$_} } $limit, $state, $dead, $queue;
+    is_lines($out =~ s/.*^repairing\n//smr, \%left, 'they stay');
+
+    is($t->value('SELECT sold FROM seckill_activity WHERE id = ?', $cold), 0,
+       'sold of one that is not loaded');
+    is($t->meta($missing)->{remain}, 19, 'the missing one is loaded');
+    is($t->value('SELECT order_no FROM orders WHERE user_id = 4'), $order{4},
+       'the lost order has its row again');
+    is(buy($t, $holds, 4, key => 'k4'), $order{4}, 'and its buyer');
+    is(buy($t, $holds, 3, key => 'k3'), "-$order{3}", 'given back');
+    is($t->redis()->hget("{a:$holds}u", 2), 1, 'units of the second');
+};
+
+
+subtest 'what people mend' => sub {
+    $t->do('UPDATE seckill_activity SET limit_per_user = 2 WHERE id = ?',
+           $limit);
+    row(51, 'status = 1');
+    my $id = $t->value('SELECT id FROM dead_letter');
+    is(($t->consumer_run('--dead-letters', 'discard', $id))[0], 0, 'discard');
+    $t->start('consumer');
+
+    clean($t, 'in the end');
+};
+
+
+subtest 'repair by the controller' => sub {
+    soon('it has the lock', sub { leader($t) });
+
+    my @want = plant_holds($running, 101);
+    my ($rc, $out) = $t->reconcile('--repair', '--dry-run');
+
+    is($rc, 1, 'dry run');
+    is_lines($out, { $running => \@want }, 'found');
+
+    ($rc, $out) = $t->reconcile('--repair');
+    is($rc, 0, 'mended') or diag($out);
+    like($out, qr/^repairing\nreconcile: .*, 0 differences$/m, 'says so');
+    is($t->value('SELECT order_no FROM orders WHERE user_id = 104'),
+       $order{104}, 'the lost order');
+    is($t->value('SELECT SUM(repair) FROM seckill_activity'), 0,
+       'nothing is asked for any more');
+    cmp_ok(gauge($t, 'consumer', 'repairs_total'), '>', 0, 'it counts');
+
+    # what the flag alone does
+    $t->redis()->hincrby("{a:$sums}m", 'remain', 1);
+    $t->do('UPDATE seckill_activity SET repair = 1 WHERE id = ?', $sums);
+    soon('on request', sub {
+        $t->meta($sums)->{remain} == 19
+            && !$t->value('SELECT repair FROM seckill_activity '
+                          . 'WHERE id = ?', $sums)
+    });
+};
+
+
+# an order that was held and is in a dead letter
+
+subtest 'dead letters and lost orders' => sub {
+    $t->do('DELETE FROM orders WHERE user_id = 11');
+    sold($sums, -1);
+    my $letter = $t->insert('dead_letter', activity_id => $sums,
+        stream_id => '2-1', part => 0, cause => 'bad', created_ms => 1,
+        body => qq({"id":"2-1","fields":["e","1","t","1","p","1","g",)
+                . qq("11 k11 $order{11} 1"]}));
+
+    my ($rc, $out) = $t->reconcile('--repair');
+    is($rc, 1, 'open: somebody has to decide');
+    is($t->value('SELECT COUNT(*) FROM orders WHERE user_id = 11'), 0,
+       'it is not stored');
+
+    is(($t->consumer_run('--dead-letters', 'discard', $letter))[0], 0,
+       'discarded');
+    ($rc, $out) = $t->reconcile('--repair');
+    is($rc, 0, 'mended') or diag($out);
+    is($t->meta($sums)->{remain}, 20, 'its unit is back');
+    is($t->redis()->hexists("{a:$sums}u", '11:k11'), 0, 'nobody holds it');
+};
+
+
+subtest 'not now' => sub {
+    $t->stop('consumer');
+    $t->redis()->script_flush();
+
+    my ($rc, $out) = $t->reconcile();
+    is($rc, 2, 'the gate is shut');
+    like($out, qr/^reconcile: the gate is shut: /m, 'says so');
+
+    $t->stop('redis');
+    ($rc, $out) = $t->reconcile();
+    is($rc, 2, 'no Redis');
+    like($out, qr/^reconcile: mysql or redis cannot be reached$/m, 'says so');
+};
+
+
+$t->finish();
+done_testing();
