@@ -3,7 +3,8 @@
  * Copyright (C) Rush
  *
  * Products, flash sales and orders: routes, input, errors.
- * Shapes of data stand in ngx_seckill_schema.h.  Macros only; the format is described in ngx_rush.h.
+ * Shapes of data stand in ngx_seckill_schema.h.  Macros only; the format is
+ * described in ngx_rush.h.
  */
 
 
