@@ -35,6 +35,7 @@ enum {
 };
 
 
+static int rush_dead_known(const char *verb, const char *id);
 static int rush_dead_list(rush_db_t *db);
 static int rush_dead_show(const rush_rows_t *rows);
 static int rush_dead_replay(rush_store_t *s, const rush_rows_t *rows);
@@ -60,6 +61,12 @@ rush_dead_main(rush_daemon_t *d, const char *verb, const char *id)
     rush_rows_t    rows;
     rush_param_t   param;
     rush_store_t  *s;
+
+    if (!rush_dead_known(verb, id)) {
+        fprintf(stderr, "rush-consumer: --dead-letters list | show ID | "
+                "replay ID | discard ID\n");
+        return 2;
+    }
 
     rc = 2;
     letter = 0;
@@ -115,12 +122,8 @@ rush_dead_main(rush_daemon_t *d, const char *verb, const char *id)
     } else if (strcmp(verb, "replay") == 0) {
         rc = rush_dead_replay(s, &rows);
 
-    } else if (strcmp(verb, "discard") == 0) {
-        rc = rush_dead_close(db, letter, RUSH_DEAD_DISCARDED);
-
     } else {
-        fprintf(stderr, "rush-consumer: --dead-letters list | show ID | "
-                "replay ID | discard ID\n");
+        rc = rush_dead_close(db, letter, RUSH_DEAD_DISCARDED);
     }
 
 done:
@@ -130,6 +133,18 @@ done:
     rush_db_destroy(db);
 
     return rc;
+}
+
+
+static int
+rush_dead_known(const char *verb, const char *id)
+{
+    if (strcmp(verb, "list") == 0) {
+        return id == NULL;
+    }
+
+    return strcmp(verb, "show") == 0 || strcmp(verb, "replay") == 0
+           || strcmp(verb, "discard") == 0;
 }
 
 

@@ -28,7 +28,7 @@ typedef struct {
 static int rush_repair(rush_controller_t *ctl, const rush_wish_t *wish,
     rush_audit_t *audit);
 static int rush_repair_lost(rush_controller_t *ctl, const rush_wish_t *wish,
-    rush_audit_t *audit, size_t *dropped);
+    rush_audit_t *audit, size_t *dropped, size_t *open);
 static int rush_lost_dead(rush_controller_t *ctl, int64_t id,
     const rush_str_t *order, int64_t *state);
 static int rush_lost_order(rush_controller_t *ctl, int64_t id,
@@ -85,16 +85,27 @@ static int
 rush_repair(rush_controller_t *ctl, const rush_wish_t *wish,
     rush_audit_t *audit)
 {
-    size_t        dropped;
+    size_t        dropped, open;
     rush_rows_t   rows;
     rush_param_t  params[3];
 
     dropped = 0;
+    open = 0;
 
     if (audit->lost
-        && rush_repair_lost(ctl, wish, audit, &dropped) != RUSH_OK)
+        && rush_repair_lost(ctl, wish, audit, &dropped, &open) != RUSH_OK)
     {
         return RUSH_ERROR;
+    }
+
+    if (open > 0) {
+
+        /* a rebuild would sell again what they hold */
+
+        rush_log(RUSH_LOG_WARN, "activity %lld: %zu orders in dead letters "
+                 "have to be replayed or discarded first",
+                 (long long) wish->id, open);
+        return RUSH_OK;
     }
 
     rush_stat_add(ctl->daemon, repairs, 1);
@@ -131,11 +142,11 @@ rush_repair(rush_controller_t *ctl, const rush_wish_t *wish,
 
 
 /* dropped: orders that somebody discarded as dead letters; the rebuild gives
- * their units back */
+ * their units back.  open: nobody has decided yet */
 
 static int
 rush_repair_lost(rush_controller_t *ctl, const rush_wish_t *wish,
-    rush_audit_t *audit, size_t *dropped)
+    rush_audit_t *audit, size_t *dropped, size_t *open)
 {
     int           rc;
     char         *name, *last;
@@ -168,7 +179,12 @@ rush_repair_lost(rush_controller_t *ctl, const rush_wish_t *wish,
         order.len = text.len;
         rc = rush_lost_dead(ctl, wish->id, &order, &state);
 
-        if (rc != RUSH_OK || state == 0) {
+        if (rc != RUSH_OK) {
+            continue;
+        }
+
+        if (state == 0) {
+            (*open)++;
             continue;
         }
 

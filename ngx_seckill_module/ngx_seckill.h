@@ -92,7 +92,8 @@ typedef struct {
     ngx_atomic_t           beat_ms;     /* last sign of life of a consumer */
     ngx_atomic_t           capacity;    /* slots */
     ngx_atomic_t           full;        /* activities that found no slot */
-    ngx_atomic_t           spare[7];
+    ngx_atomic_t           fill;        /* lease: writes slots */
+    ngx_atomic_t           spare[6];
     ngx_seckill_slot_t     slots[1];
 } ngx_seckill_shm_t;
 

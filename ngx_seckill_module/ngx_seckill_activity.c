@@ -204,7 +204,9 @@ ngx_seckill_show_activity(ngx_rush_req_t *q)
         return RUSH_BUSY;
     }
 
-    return ngx_seckill_etag(q, slot, now, 0);
+    /* shows texts of the product, which have no part in the revision */
+
+    return ngx_seckill_etag(q, NULL, now, 0);
 }
 
 

@@ -19,6 +19,7 @@
 
 #define NGX_SECKILL_TICK      100       /* ms between looks at the leases */
 #define NGX_SECKILL_PERIOD    400       /* ms of a lease */
+#define NGX_SECKILL_FILL      100       /* ms, longer than slots take */
 #define NGX_SECKILL_KEEP      86400000  /* ms an ended activity is shown */
 #define NGX_SECKILL_FRESH     3000      /* ms, older is not ready */
 
@@ -137,6 +138,15 @@ ngx_seckill_catalog_read(void *data, ngx_rush_rows_t *rows, ngx_int_t rc)
 
     if (rc != NGX_OK) {
         return;                         /* the driver has logged it */
+    }
+
+    /*
+     * A MySQL that has stood still answers several workers at a time, each
+     * had its lease.  Slots have one writer: the others know nothing newer.
+     */
+
+    if (ngx_rush_lease(&ngx_seckill_shm->fill, NGX_SECKILL_FILL) != NGX_OK) {
+        return;
     }
 
     round = ngx_seckill_shm->round + 1;

@@ -204,13 +204,18 @@ ngx_seckill_find_request(ngx_rush_req_t *q)
 {
     ngx_seckill_request_t  *request = q->data;
 
-    ngx_rush_param_t  p[2];
+    ngx_rush_param_t  p[4];
+
+    /* one id may stand for a buy in each of several activities */
 
     p[0] = ngx_rush_p_int(q->user.user);
     p[1] = ngx_rush_p_str(&request->request_id);
+    p[2] = request->activity_id ? ngx_rush_p_int(request->activity_id)
+                                : ngx_rush_p_null();
+    p[3] = p[2];
 
     return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_BY_REQ],
-                          p, 2, RUSH_INTERNAL);
+                          p, 4, RUSH_INTERNAL);
 }
 
 

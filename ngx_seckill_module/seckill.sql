@@ -33,7 +33,8 @@ UPDATE orders
  WHERE order_no = ? AND user_id = ? AND status = 1 AND stock_state = 0;
 
 -- name: order_by_req
-SELECT order_no, stock_state FROM orders WHERE user_id = ? AND req_id = ?
+SELECT order_no, stock_state FROM orders
+ WHERE user_id = ? AND req_id = ? AND (? IS NULL OR activity_id = ?)
  ORDER BY granted_ms DESC LIMIT 1;
 
 -- name: order_any

@@ -54,13 +54,13 @@
       "Script calls answered NOSCRIPT")                                       \
                                                                               \
     C(MYSQL_STATEMENTS, mysql_statements, counter,                            \
-      "Statements executed by MySQL")                                         \
+      "Statements that succeeded")                                            \
     C(MYSQL_DUPLICATES, mysql_duplicates, counter,                            \
       "Statements refused by a unique key")                                   \
     C(MYSQL_ERRORS, mysql_errors, counter,                                    \
       "Statements that failed")                                               \
     C(MYSQL_REFUSED, mysql_refused, counter,                                  \
-      "Statements not started: the queue was full or the server down")        \
+      "Statements not executed: the queue was full or the server away")       \
     C(MYSQL_TIMEOUTS, mysql_timeouts, counter,                                \
       "Statements that had no answer in time")                                \
     C(MYSQL_CONNECTS, mysql_connects, counter,                                \

@@ -30,6 +30,7 @@ static void ngx_rush_trace(ngx_rush_req_t *q);
 static void ngx_rush_body_handler(ngx_http_request_t *r);
 static void ngx_rush_run(ngx_rush_req_t *q);
 static ngx_int_t ngx_rush_suspend(ngx_rush_req_t *q);
+static void ngx_rush_detach(ngx_rush_req_t *q);
 static void ngx_rush_cleanup(void *data);
 static void ngx_rush_sleep_handler(ngx_event_t *ev);
 
@@ -40,7 +41,7 @@ rush_random_t  ngx_rush_random;
 ngx_int_t
 ngx_rush_handler(ngx_http_request_t *r)
 {
-    ngx_int_t              rc;
+    ngx_int_t              rc, discarded;
     ngx_rush_req_t        *q;
     ngx_rush_match_t       match;
     ngx_rush_loc_conf_t   *lcf;
@@ -92,8 +93,10 @@ ngx_rush_handler(ngx_http_request_t *r)
         rc = ngx_rush_missing(q);
     }
 
-    if (ngx_http_discard_request_body(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    discarded = ngx_http_discard_request_body(r);
+
+    if (discarded != NGX_OK) {
+        return discarded;               /* its chunks are malformed */
     }
 
     /* the steps finalize the request by themselves, now or later */
@@ -157,7 +160,7 @@ ngx_rush_error_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_discard_request_body(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        r->keepalive = 0;
     }
 
     r->main->count++;
@@ -285,6 +288,7 @@ ngx_rush_run(ngx_rush_req_t *q)
             return;
         }
 
+        ngx_rush_detach(q);
         rc = NGX_ERROR;
     }
 
@@ -372,11 +376,22 @@ ngx_rush_cleanup(void *data)
     if (q->op) {
         ngx_log_error(NGX_LOG_INFO, q->r->connection->log, 0,
                       "rush request is gone in \"%V\"", &q->route->name);
-        q->op->q = NULL;
-        q->op = NULL;
+        ngx_rush_detach(q);
     }
 
     rush_buf_free(&q->out);
+}
+
+
+/* the answer finds nobody */
+
+static void
+ngx_rush_detach(ngx_rush_req_t *q)
+{
+    if (q->op) {
+        q->op->q = NULL;
+        q->op = NULL;
+    }
 }
 
 

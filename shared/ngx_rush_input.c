@@ -14,23 +14,23 @@
  */
 
 
+static ngx_int_t ngx_rush_parse_query(ngx_rush_req_t *q);
 static ngx_int_t ngx_rush_parse_headers(ngx_rush_req_t *q);
 
 
 ngx_int_t
 ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match)
 {
-    ngx_uint_t           i;
-    ngx_rush_entry_t    *entry;
-    ngx_rush_route_t    *route;
-    ngx_http_request_t  *r;
+    ngx_int_t          rc;
+    ngx_uint_t         i;
+    ngx_rush_entry_t  *entry;
+    ngx_rush_route_t  *route;
 
-    r = q->r;
     route = q->route;
     entry = match->entry;
 
     if (route->size) {
-        q->data = ngx_pcalloc(r->pool, route->size);
+        q->data = ngx_pcalloc(q->r->pool, route->size);
         if (q->data == NULL) {
             return RUSH_INTERNAL;
         }
@@ -48,17 +48,44 @@ ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match)
         }
     }
 
-    if (entry->query && r->args.len
-        && rush_field_query(route->fields, route->nfields, q->data,
-                            &q->present, r->args.data, r->args.len,
-                            &q->field_error)
-           != RUSH_OK)
-    {
-        return RUSH_BAD_REQUEST;
+    if (entry->query && q->r->args.len) {
+        rc = ngx_rush_parse_query(q);
+
+        if (rc != RUSH_OK) {
+            return rc;
+        }
     }
 
     if (entry->header) {
         return ngx_rush_parse_headers(q);
+    }
+
+    return RUSH_OK;
+}
+
+
+/* values are decoded in place: not in the request line, which is logged */
+
+static ngx_int_t
+ngx_rush_parse_query(ngx_rush_req_t *q)
+{
+    u_char     *p;
+    ngx_str_t  *args;
+
+    args = &q->r->args;
+
+    p = ngx_pnalloc(q->r->pool, args->len);
+    if (p == NULL) {
+        return RUSH_INTERNAL;
+    }
+
+    ngx_memcpy(p, args->data, args->len);
+
+    if (rush_field_query(q->route->fields, q->route->nfields, q->data,
+                         &q->present, p, args->len, &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
     }
 
     return RUSH_OK;

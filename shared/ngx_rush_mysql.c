@@ -18,6 +18,7 @@
 
 
 #include "ngx_rush_mysql_int.h"
+#include "ngx_rush_counters.h"
 
 
 #define NGX_RUSH_MYSQL_BACKOFF_MIN  50          /* ms */
@@ -331,6 +332,8 @@ ngx_rush_mysql_connected(void)
 
     my->fails = 0;
     my->down_since = 0;
+
+    ngx_rush_count(NGX_RUSH_C_MYSQL_CONNECTS, 1);
 }
 
 

@@ -13,6 +13,7 @@
 
 
 #include "ngx_rush_mysql_int.h"
+#include "ngx_rush_counters.h"
 
 
 static ngx_rush_mysql_op_t *ngx_rush_mysql_create(const rush_stmt_t *stmt,
@@ -31,6 +32,7 @@ ngx_rush_mysql_send(const rush_stmt_t *stmt, ngx_rush_param_t *params,
 
     op = ngx_rush_mysql_create(stmt, params, n);
     if (op == NULL) {
+        ngx_rush_count(NGX_RUSH_C_MYSQL_REFUSED, 1);
         return NGX_BUSY;
     }
 
@@ -51,6 +53,7 @@ ngx_rush_query(ngx_rush_req_t *q, const rush_stmt_t *stmt,
 
     op = ngx_rush_mysql_create(stmt, params, n);
     if (op == NULL) {
+        ngx_rush_count(NGX_RUSH_C_MYSQL_REFUSED, 1);
         return RUSH_BUSY;
     }
 
@@ -229,6 +232,24 @@ ngx_rush_mysql_finish(ngx_rush_mysql_op_t *op, ngx_rush_rows_t *rows,
                    "mysql %V: %s ends with %i", &ngx_rush_mysql->name,
                    op->stmt->name, rc);
 
+    switch (rc) {
+
+    case NGX_OK:
+        ngx_rush_count(NGX_RUSH_C_MYSQL_STATEMENTS, 1);
+        break;
+
+    case NGX_DECLINED:
+        ngx_rush_count(NGX_RUSH_C_MYSQL_DUPLICATES, 1);
+        break;
+
+    case NGX_BUSY:
+        ngx_rush_count(NGX_RUSH_C_MYSQL_REFUSED, 1);
+        break;
+
+    default:
+        ngx_rush_count(NGX_RUSH_C_MYSQL_ERRORS, 1);
+    }
+
     op->conn = NULL;
     op->handler(op->data, rows, rc);
 
@@ -260,6 +281,8 @@ ngx_rush_mysql_expired(ngx_event_t *ev)
 
     conn = op->conn;
     rc = NGX_BUSY;
+
+    ngx_rush_count(NGX_RUSH_C_MYSQL_TIMEOUTS, 1);
 
     if (conn == NULL) {
         ngx_queue_remove(&op->queue);

@@ -169,6 +169,13 @@ ngx_rush_output(ngx_rush_req_t *q, ngx_uint_t status, ngx_buf_t *b)
     r->headers_out.status = status;
     r->headers_out.content_length_n = b->last - b->pos;
 
+    /*
+     * If-Match, If-None-Match and the like are for what has an ETag.  With
+     * any other answer they would hide from a client what it has done.
+     */
+
+    r->disable_not_modified = (q->etag.len == 0);
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -331,7 +338,7 @@ ngx_rush_allow(ngx_rush_req_t *q, ngx_uint_t methods)
     u_char     *p;
     ngx_str_t   value;
 
-    p = ngx_pnalloc(q->r->pool, sizeof("GET, HEAD, POST, PUT, DELETE"));
+    p = ngx_pnalloc(q->r->pool, sizeof("GET, HEAD, POST, PUT, DELETE, "));
     if (p == NULL) {
         return NGX_ERROR;
     }

@@ -145,7 +145,7 @@ ngx_rush_answer_ready(ngx_rush_req_t *q)
     ngx_rush_mysql_state(&mysql);
 
     rush_json_open(&q->out, NULL, '{');
-    rush_json_bool(&q->out, "redis", redis.up != 0);
+    rush_json_bool(&q->out, "redis", redis.up == NGX_RUSH_LANES);
     rush_json_bool(&q->out, "mysql", mysql.down_since == 0);
 
     rush_json_bool(&q->out, "revocations",
@@ -153,7 +153,7 @@ ngx_rush_answer_ready(ngx_rush_req_t *q)
 
     /* without a first look at them an ended token would be accepted */
 
-    rc = (redis.up && mysql.down_since == 0
+    rc = (redis.up == NGX_RUSH_LANES && mysql.down_since == 0
           && ngx_rush_revoke_age() != (ngx_msec_t) -1)
          ? NGX_OK : RUSH_BUSY;
 

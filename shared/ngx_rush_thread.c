@@ -11,6 +11,7 @@
 
 
 #include "ngx_rush_core.h"
+#include "ngx_rush_counters.h"
 
 #if !(NGX_THREADS)
 #error Rush needs nginx --with-threads
@@ -112,9 +113,12 @@ ngx_rush_thread(ngx_rush_req_t *q, void (*work)(void *data), void *data,
     top->task.event.log = ngx_cycle->log;
 
     if (ngx_thread_task_post(tp, &top->task) != NGX_OK) {
+        ngx_rush_count(NGX_RUSH_C_THREAD_REFUSED, 1);
         ngx_rush_thread_free(top);
         return RUSH_BUSY;
     }
+
+    ngx_rush_count(NGX_RUSH_C_THREAD_TASKS, 1);
 
     /* not cancelable: a worker that is to leave waits for the thread */
 

@@ -22,6 +22,8 @@ $conf{controller} = { %{$conf{controller}}, trim_interval => 1,
 
 my $t = RushTest->new(nginx => 0, consumer => 2, consumer_conf => \%conf);
 
+soon('the gate opens', sub { gate_open($t) });
+
 my $a = $t->activity(stock => 10, limit => 2);
 my $now = int(time() * 1000);
 my $op = 0;
@@ -92,7 +94,6 @@ sub op_states {
 
 
 subtest 'loading' => sub {
-    ok(gate_open($t), 'the gate is open');
     soon('the wish is fulfilled', sub { follows($t) });
     is(join(' ', @{$t->meta($a)}{qw(state remain total limit epoch)}),
        'on 10 10 2 1', 'meta');
@@ -297,6 +298,8 @@ subtest 'takeover' => sub {
     like($first, qr/^consumer/, 'one has the lock');
     is(gauge($t, 'consumer', 'controller')
        + gauge($t, 'consumer2', 'controller'), 1, 'only one');
+    ok($t->value("SELECT IS_USED_LOCK('rush_ctl.rush')"),
+       'it is one of the database');
 
     # cancelled at the moment of the death: nobody has given it back
     my $y = buy($t, $a, 170);
@@ -345,6 +348,32 @@ subtest 'backlog and trimming' => sub {
 };
 
 
+# MySQL's clock stands still ten seconds from now
+
+subtest 'clocks' => sub {
+    my $reconnect = sub {
+        $t->do('SET GLOBAL init_connect = ?', $_[0]);
+        $t->do("KILL $_->{id}") foreach $t->sql(
+            'SELECT id FROM information_schema.processlist '
+            . "WHERE user = 'rush'");
+    };
+
+    $reconnect->('SET timestamp = UNIX_TIMESTAMP() + 10');
+    soon('the sale pauses', sub { meta($a, 'state') eq 'paused' });
+    is(buy($t, $a, 180), -4, 'sells nothing');
+    soon('the gauge says why', sub {
+        gauge($t, leader($t), 'clock_skew_milliseconds') > 5000
+    });
+    soon('an alarm', sub {
+        $t->value("SELECT COUNT(*) FROM alarm WHERE kind = 'clock'")
+    });
+
+    $reconnect->('');
+    soon('goes on', sub { meta($a, 'state') eq 'on' });
+    clean($t, 'clocks');
+};
+
+
 subtest 'unloading' => sub {
     my ($id, $other) = map { $t->activity(stock => 5) } 1, 2;
     my $x = buy($t, $id, 1);
@@ -381,7 +410,7 @@ subtest 'unloading' => sub {
 
 subtest 'logs' => sub {
     foreach my $name (qw(consumer consumer2)) {
-        my @bad = grep { !/^alarm (?:backlog|group_lost),/ }
+        my @bad = grep { !/^alarm (?:backlog|group_lost|clock),/ }
             map { $_->{message} } log_lines($t, $name, 'error|alert');
 
         is(join("\n", @bad), '', "$name: no errors");

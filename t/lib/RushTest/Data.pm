@@ -156,8 +156,9 @@ sub wait_loaded {
     my ($self, $id) = @_;
 
     if ($self->{daemon}{consumer}) {
-        $self->wait_for(sub { exists $self->meta($id)->{epoch} }, 15,
-                        "activity $id in Redis")
+        # made at the start it is off until the whole rebuild is checked
+        $self->wait_for(sub { ($self->meta($id)->{state} // '') eq 'on' },
+                        15, "activity $id in Redis")
             or die "activity $id was not loaded\n";
     }
 

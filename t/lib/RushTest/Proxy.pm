@@ -275,9 +275,10 @@ sub reply {
         return finish_pair($p, $pair);
     }
 
-    if ($m->{delay}) {
-        push @{$p->{later}}, [time() + $m->{delay} / 1000, $pair->{client},
-                              $data];
+    # nothing overtakes what was delayed before
+    if ($m->{delay} || grep { $_->[1] == $pair->{client} } @{$p->{later}}) {
+        push @{$p->{later}}, [time() + ($m->{delay} // 0) / 1000,
+                              $pair->{client}, $data];
         return;
     }
 
