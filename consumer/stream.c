@@ -294,12 +294,6 @@ rush_writer_read(rush_store_t *s, rush_activity_t *only, rush_read_e what,
         return RUSH_ERROR;
     }
 
-    if (RUSH_FP("D1")) {
-        rush_redis_close(s->rd);
-        freeReplyObject(reply);
-        return RUSH_ERROR;
-    }
-
     if (rush_reply_is(reply, "NOGROUP")) {
         freeReplyObject(reply);
         *n = 1;                         /* not empty: ask again */
@@ -338,6 +332,11 @@ rush_writer_read(rush_store_t *s, rush_activity_t *only, rush_read_e what,
         {
             goto done;
         }
+    }
+
+    if (*n > 0 && RUSH_FP("D1")) {
+        rush_redis_close(s->rd);
+        goto done;
     }
 
     rc = rush_stream_commit(s);

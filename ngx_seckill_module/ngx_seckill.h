@@ -93,7 +93,9 @@ typedef struct {
     ngx_atomic_t           capacity;    /* slots */
     ngx_atomic_t           full;        /* activities that found no slot */
     ngx_atomic_t           fill;        /* lease: writes slots */
-    ngx_atomic_t           spare[6];
+    ngx_atomic_t           looked;      /* round whose slots Redis has filled,
+                                           0: none yet */
+    ngx_atomic_t           spare[5];
     ngx_seckill_slot_t     slots[1];
 } ngx_seckill_shm_t;
 
@@ -113,6 +115,10 @@ extern ngx_seckill_shm_t        *ngx_seckill_shm;
 ngx_int_t ngx_seckill_zone(ngx_conf_t *cf, size_t size);
 void ngx_seckill_slot_init(void);       /* finds the zone in this process */
 ngx_seckill_slot_t *ngx_seckill_find_slot(int64_t id);
+
+/* what to say without a slot: a zone that was never filled proves nothing */
+#define ngx_seckill_no_slot()                                                 \
+    (ngx_seckill_shm->catalog_ms ? RUSH_NOT_FOUND : RUSH_BUSY)
 
 /* for the refresh: a slot for an activity, NULL when the zone is full */
 ngx_seckill_slot_t *ngx_seckill_take_slot(int64_t id);

@@ -63,6 +63,10 @@ ngx_seckill_list_activities(ngx_rush_req_t *q)
                                "must be upcoming, running or ended");
     }
 
+    if (ngx_seckill_shm->catalog_ms == 0) {
+        return RUSH_BUSY;
+    }
+
     list->page = ngx_max(list->page, 1);
     list->page_size = list->page_size ? list->page_size
                                       : NGX_SECKILL_PAGE_SIZE;
@@ -195,7 +199,7 @@ ngx_seckill_show_activity(ngx_rush_req_t *q)
     slot = ngx_seckill_find_slot(detail->id);
 
     if (slot == NULL || slot->status == NGX_SECKILL_DRAFT) {
-        return RUSH_NOT_FOUND;
+        return ngx_seckill_no_slot();
     }
 
     now = ngx_seckill_now();
@@ -222,7 +226,7 @@ ngx_seckill_show_status(ngx_rush_req_t *q)
     slot = ngx_seckill_find_slot(status->id);
 
     if (slot == NULL || slot->status == NGX_SECKILL_DRAFT) {
-        return RUSH_NOT_FOUND;
+        return ngx_seckill_no_slot();
     }
 
     b = &q->out;
@@ -308,7 +312,7 @@ ngx_seckill_show_stock(ngx_rush_req_t *q)
     slot = ngx_seckill_find_slot(stock->id);
 
     if (slot == NULL || slot->status == NGX_SECKILL_DRAFT) {
-        return RUSH_NOT_FOUND;
+        return ngx_seckill_no_slot();
     }
 
     now = ngx_seckill_now();

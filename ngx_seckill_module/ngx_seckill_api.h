@@ -358,13 +358,14 @@
     F(admin_order_detail, id, KEY, PATH, 1, 1, 40, "order number")
 
 
-#define NGX_SECKILL_ERRORS_activity_list(E)
+#define NGX_SECKILL_ERRORS_activity_list(E)                                   \
+    E(BUSY)
 #define NGX_SECKILL_ERRORS_activity_detail(E)                                 \
-    E(NOT_FOUND)
+    E(NOT_FOUND) E(BUSY)
 #define NGX_SECKILL_ERRORS_activity_status(E)                                 \
-    E(NOT_FOUND)
+    E(NOT_FOUND) E(BUSY)
 #define NGX_SECKILL_ERRORS_activity_stock(E)                                  \
-    E(NOT_FOUND)
+    E(NOT_FOUND) E(BUSY)
 #define NGX_SECKILL_ERRORS_buy(E)                                             \
     E(NOT_FOUND) E(NOT_STARTED) E(SOLD_OUT) E(ENDED) E(BUY_LIMIT)             \
     E(PAUSED) E(QUANTITY) E(CROWDED) E(RELEASED) E(DENIED) E(UNKNOWN)         \

@@ -47,7 +47,7 @@ ngx_seckill_find(ngx_rush_req_t *q)
     slot = ngx_seckill_find_slot(buy->id);
 
     if (slot == NULL) {
-        return RUSH_NOT_FOUND;
+        return ngx_seckill_no_slot();
     }
 
     if (buy->quantity == 0) {
@@ -94,7 +94,7 @@ ngx_seckill_find_sale(ngx_rush_req_t *q)
         }
     }
 
-    return RUSH_NO_ACTIVITY;
+    return ngx_seckill_shm->catalog_ms ? RUSH_NO_ACTIVITY : RUSH_BUSY;
 }
 
 

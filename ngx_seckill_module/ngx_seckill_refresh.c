@@ -45,6 +45,9 @@ static void ngx_seckill_gate_read(void *data, redisReply *reply,
     rush_outcome_e outcome);
 static void ngx_seckill_beat_read(void *data, redisReply *reply,
     rush_outcome_e outcome);
+static void ngx_seckill_stock_learn(ngx_seckill_ask_t *ask, redisReply *reply,
+    rush_outcome_e outcome);
+static void ngx_seckill_stock_done(rush_outcome_e outcome);
 static int64_t ngx_seckill_reply_int(redisReply *reply);
 
 
@@ -52,6 +55,9 @@ static ngx_event_t         ngx_seckill_timer;
 static ngx_connection_t    ngx_seckill_dummy;  /* debug lines print its fd */
 static ngx_uint_t          ngx_seckill_catalog_busy;
 static ngx_uint_t          ngx_seckill_stock_busy;
+static ngx_uint_t          ngx_seckill_stock_again;
+static ngx_uint_t          ngx_seckill_stock_failed;
+static ngx_atomic_uint_t   ngx_seckill_stock_round;
 static ngx_seckill_ask_t  *ngx_seckill_asks;
 static rush_buf_t          ngx_seckill_json;
 
@@ -170,7 +176,10 @@ ngx_seckill_catalog_read(void *data, ngx_rush_rows_t *rows, ngx_int_t rc)
 
     /* a new activity should not wait for the next look at Redis */
 
-    if (!ngx_seckill_stock_busy) {
+    if (ngx_seckill_stock_busy) {
+        ngx_seckill_stock_again = 1;
+
+    } else {
         ngx_seckill_read_stock();
     }
 }
@@ -265,6 +274,9 @@ ngx_seckill_read_stock(void)
     ngx_str_set(&args[3], "remain");
     ngx_str_set(&args[4], "rver");
 
+    ngx_seckill_stock_round = ngx_seckill_shm->round;
+    ngx_seckill_stock_failed = 0;
+
     for (i = 0; i < ngx_seckill_shm->capacity; i++) {
         slot = &ngx_seckill_shm->slots[i];
 
@@ -282,6 +294,7 @@ ngx_seckill_read_stock(void)
                                 ngx_seckill_stock_read, ask)
             != NGX_OK)
         {
+            ngx_seckill_stock_failed = 1;
             return;
         }
 
@@ -293,12 +306,18 @@ ngx_seckill_read_stock(void)
 static void
 ngx_seckill_stock_read(void *data, redisReply *reply, rush_outcome_e outcome)
 {
-    ngx_seckill_ask_t  *ask = data;
+    ngx_seckill_stock_learn(data, reply, outcome);
+    ngx_seckill_stock_done(outcome);
+}
 
+
+static void
+ngx_seckill_stock_learn(ngx_seckill_ask_t *ask, redisReply *reply,
+    rush_outcome_e outcome)
+{
     int64_t              epoch;
     ngx_seckill_slot_t  *slot;
 
-    ngx_seckill_stock_busy--;
     slot = ask->slot;
 
     if (outcome != RUSH_DONE || reply->type != REDIS_REPLY_ARRAY
@@ -317,6 +336,30 @@ ngx_seckill_stock_read(void *data, redisReply *reply, rush_outcome_e outcome)
     ngx_seckill_learn(slot, epoch, ngx_seckill_reply_int(reply->element[1]),
                       ngx_seckill_reply_int(reply->element[2]),
                       ngx_seckill_now());
+}
+
+
+/* a question of this round is answered; perhaps the last one */
+
+static void
+ngx_seckill_stock_done(rush_outcome_e outcome)
+{
+    if (outcome != RUSH_DONE) {
+        ngx_seckill_stock_failed = 1;
+    }
+
+    if (--ngx_seckill_stock_busy) {
+        return;
+    }
+
+    if (!ngx_seckill_stock_failed) {
+        ngx_seckill_shm->looked = ngx_seckill_stock_round;
+    }
+
+    if (ngx_seckill_stock_again) {
+        ngx_seckill_stock_again = 0;
+        ngx_seckill_read_stock();
+    }
 }
 
 
@@ -356,7 +399,7 @@ ngx_seckill_read_gate(void)
 static void
 ngx_seckill_gate_read(void *data, redisReply *reply, rush_outcome_e outcome)
 {
-    ngx_seckill_stock_busy--;
+    ngx_seckill_stock_done(outcome);
 
     if (outcome != RUSH_DONE || reply->type != REDIS_REPLY_ARRAY
         || reply->elements != 1)
@@ -372,7 +415,7 @@ ngx_seckill_gate_read(void *data, redisReply *reply, rush_outcome_e outcome)
 static void
 ngx_seckill_beat_read(void *data, redisReply *reply, rush_outcome_e outcome)
 {
-    ngx_seckill_stock_busy--;
+    ngx_seckill_stock_done(outcome);
 
     if (outcome == RUSH_DONE && reply->type == REDIS_REPLY_STRING) {
         ngx_seckill_shm->beat_ms = ngx_seckill_reply_int(reply);
@@ -410,7 +453,8 @@ ngx_seckill_ready(rush_buf_t *b)
     rush_json_int(b, "stock_age_ms", ngx_max(stock, 0));
     rush_json_int(b, "consumer_age_ms", ngx_max(beat, 0));
 
-    if (ngx_seckill_shm->gate == 0 || catalog > NGX_SECKILL_FRESH
+    if (ngx_seckill_shm->gate == 0 || ngx_seckill_shm->looked == 0
+        || catalog > NGX_SECKILL_FRESH
         || stock > NGX_SECKILL_FRESH || beat > 2 * NGX_SECKILL_FRESH)
     {
         return NGX_DECLINED;

@@ -239,8 +239,13 @@ ngx_seckill_show_request(ngx_rush_req_t *q)
          * rows of what was granted may still be on their way.
          */
 
-        return ngx_seckill_find_slot(request->activity_id) ? RUSH_CLOSED
-                                                           : RUSH_NOT_FOUND;
+        if (ngx_seckill_find_slot(request->activity_id)
+            || ngx_seckill_shm->catalog_ms == 0)
+        {
+            return RUSH_CLOSED;
+        }
+
+        return RUSH_NOT_FOUND;
     }
 
     order_no = ngx_rush_cell(q->rows, 0, 0);

@@ -29,6 +29,8 @@
       "Requests refused by the login rate limit of an address")               \
     C(LIMIT_EVICTED, limit_evicted, counter,                                  \
       "Rate limit cells in use given to another key, the zone is small")      \
+    C(ABORTED, aborted, counter,                                              \
+      "Requests whose client left while they waited")                         \
     C(TOKEN_BAD, token_bad, counter,                                          \
       "Access tokens refused by signature, claims or age")                    \
     C(TOKEN_REVOKED, token_revoked, counter,                                  \

@@ -5,6 +5,7 @@
 
 
 #include "ngx_rush_core.h"
+#include "ngx_rush_counters.h"
 
 
 /*
@@ -376,6 +377,7 @@ ngx_rush_cleanup(void *data)
     if (q->op) {
         ngx_log_error(NGX_LOG_INFO, q->r->connection->log, 0,
                       "rush request is gone in \"%V\"", &q->route->name);
+        ngx_rush_count(NGX_RUSH_C_ABORTED, 1);
         ngx_rush_detach(q);
     }
 

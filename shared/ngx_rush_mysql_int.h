@@ -10,7 +10,6 @@
 #define _NGX_RUSH_MYSQL_INT_H_INCLUDED_
 
 
-#include "ngx_rush_counters.h"
 #include "ngx_rush_mysql.h"
 #include <mariadb/mysql.h>
 #include <mariadb/errmsg.h>

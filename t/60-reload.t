@@ -19,7 +19,8 @@ use Time::HiRes qw(sleep time);
 my %base = (workers => 2, limits => {
     global => 'off', api => 'off', login => 'off', buy => 'rate=1r/m burst=3',
 });
-my $t = RushTest->new(proxy => ['nginx_redis'], nginx => { %base });
+my $t = RushTest->new(proxy => [qw(nginx_redis nginx_mysql)],
+                      nginx => { %base });
 my $p = $t->proxy('nginx_redis');
 
 
@@ -164,7 +165,24 @@ subtest 'a zone of another size' => sub {
        'sold, or closed for a moment') or diag(codes(@all));
     note(codes(@all));
     gone('the old ones left', @old);
-    $s->sells();
+
+    # nobody can tell what is for sale
+    $t->proxy('nginx_mysql')->refuse();
+    $t->configure_nginx('nginx', { %base,
+        zones => "$zones seckill_zone 6m;" });
+    ok($t->reload('nginx'), 'without MySQL');
+
+    my ($one) = $s->some(1);
+    is($one->{status}, 503, 'a buyer has to wait');
+    is($t->get($_)->{status}, 503, $_) foreach map {
+        ("/api/v1/seckill/activities$_")
+    } '', "/$id", "/$id/stock", "/$id/status";
+    is($t->post('/api/v1/seckill', { product_id => '1' }, user => 1)
+       ->{status}, 503, 'by product, too');
+
+    $t->proxy('nginx_mysql')->pass();
+    $t->wait_ready();
+    is(codes($s->some(20)), '0: 20', 'ready: it sells');
     is(RushTest::Sale::counter($t, 'seckill_without_slot'), 0, 'slots');
     $s->check('books');
 };
@@ -180,8 +198,7 @@ subtest 'a broken configuration' => sub {
         [{ extra_http => 'nonsense on;' }, qr/unknown directive "nonsense"/],
         [{ zones => 'seckill_zone 4k;' }, qr/zone "rush_seckill" .* small/],
         [{ extra_http => 'rush_jwt_key /nowhere;' }, qr/"?rush_jwt_key/],
-        [{ modules => ['seckill', 'rush_core', 'user'] },
-         qr/ngx_http_seckill_module/],
+        [{ node_id => 4711 }, qr/value must be/],
         # after the zones were looked at
         [{ extra_server => 'listen 127.0.0.1:' . $busy->sockport() . ';' },
          qr/bind\(\) to 127/],

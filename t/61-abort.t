@@ -1,0 +1,312 @@
+#!/usr/bin/perl
+
+# Copyright (C) Rush
+#
+# Clients that leave while their request waits: in each step that waits.
+# Nothing leaks, nothing is undone, and the order stands.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use RushTest;
+use RushTest::Sale;
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $t = RushTest->new(
+    proxy => [qw(nginx_redis nginx_mysql)],
+    nginx => { workers => 1 },
+);
+my $redis = $t->proxy('nginx_redis');
+my $mysql = $t->proxy('nginx_mysql');
+my $log = $t->daemon('nginx')->{log};
+
+
+sub counter { return RushTest::Sale::counter($t, @_) }
+
+
+sub log_from {
+    my ($at) = @_;
+    return substr RushTest::slurp($log), $at;
+}
+
+
+# sends a request and leaves after so many seconds: by FIN or by RST
+
+sub leave {
+    my ($seconds, $reset, %q) = @_;
+
+    my $s = $t->connect();
+    my ($bytes) = $t->bytes_of({ method => 'GET', %q });
+
+    syswrite $s, $bytes;
+    sleep $seconds;
+    setsockopt $s, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $reset;
+    close $s;
+}
+
+
+# each answer of this backend takes 300 ms: the n-th wait is aborted in its
+# middle, or a later one when statements are prepared first; the log tells
+# which step that was
+
+sub leaves_in {
+    my ($proxy, $nth, $step, %q) = @_;
+
+    my $aborted = counter('aborted_total');
+    my ($text, $tries) = ('', 0);
+
+    $proxy->delay(300);
+
+    foreach my $n ($nth .. $nth + 3) {
+        my $at = -s $log;
+
+        $tries++;
+        leave(0.3 * $n - 0.15, $n % 2, %q);
+        $t->wait_for(sub {
+            $text = log_from($at);
+            return $text =~ /rush request is gone in/;
+        }, 3, "the end of a request in $step") or last;
+
+        last if $text =~ /while ngx_seckill_$step,/;
+    }
+
+    $proxy->pass();
+
+    like($text, qr/prematurely closed connection[^,]* while ngx_seckill_$step,/,
+         "left in $step");
+    is(counter('aborted_total') - $aborted, $tries, 'counted');
+}
+
+
+# nothing is under way any more
+
+sub calm {
+    ok($t->wait_for(sub {
+        my $body = $t->get('/metrics', record => 0)->{body};
+        return $body =~ /^rush_redis_in_flight 0$/m
+               && $body =~ /^rush_mysql_busy 0$/m
+               && $body =~ /^rush_mysql_waiting 0$/m;
+    }, 5, 'no operation'), 'no operation is left');
+}
+
+
+sub fds {
+    my ($worker) = $t->workers();
+    return scalar(() = glob "/proc/$worker/fd/*");
+}
+
+
+subtest 'buy' => sub {
+    my $id = $t->activity(stock => 30);
+    my $s = RushTest::Sale->new($t, $id);
+    my %q = (method => 'POST', path => $s->path(), data => {});
+
+    leaves_in($redis, 1, 'reserve', %q, user => 301, key => 'gone');
+    ok($t->wait_for(sub { $t->live_orders($id) == 1 }, 5, 'the order'),
+       'the order stands');
+    is($t->get('/api/v1/seckill/mine', user => 301)
+       ->{json}{data}{list}[0]{activity_id}, "$id", 'its buyer finds it');
+
+    my $r = $s->buy(301, key => 'gone');
+    is($r->{code}, 0, 'the same id');
+    ok($r->{json}{data}{replayed}, 'was granted then');
+    calm();
+
+    # two calls are under way, the next buyer waits and was not sent
+    my $sent = counter('buy_sent_total');
+    $redis->delay(400);
+    my @waiting = map {
+        my $c = $t->connect();
+        syswrite $c, ($t->bytes_of({ %q, user => 310 + $_, key => 'w' }))[0];
+        sleep 0.02;
+        $c;
+    } 1, 2;
+    leave(0.1, 0, %q, user => 320, key => 'never');
+    leave(0.1, 1, %q, user => 321, key => 'never');
+    $redis->pass();
+    calm();
+    is(counter('buy_sent_total') - $sent, 2, 'two were sent');
+    is($s->buy(320, key => 'never')->{json}{data}{replayed}, undef,
+       'the others were not');
+
+    # what is lost with the second try, too
+    $redis->cut('reply', times => 1, match => "{a:$id}s");
+    leave(0.02, 0, %q, user => 330, key => 'cut');
+    $redis->pass();
+    $t->wait_ready();
+    calm();
+    $s->check('books');
+};
+
+
+subtest 'result' => sub {
+    my $id = $t->activity(stock => 30);
+    my $s = RushTest::Sale->new($t, $id);
+    my $r = $s->buy(401);
+    my $poll = $r->{json}{data}{poll};
+
+    ok($t->wait_for(sub { $t->live_orders($id) == 1 }, 5, 'a row'), 'a row');
+    leaves_in($mysql, 1, 'find_result', path => $poll, user => 401);
+
+    # without a row Redis is asked
+    $t->pause('consumer');
+    $r = $s->buy(402);
+    leaves_in($redis, 1, 'result_found', path => $r->{json}{data}{poll},
+              user => 402);
+    $t->resume('consumer');
+    calm();
+    $s->check('books', rows => 2);
+};
+
+
+subtest 'request' => sub {
+    my $id = $t->activity(stock => 30);
+    my $s = RushTest::Sale->new($t, $id);
+    my $cold = $t->activity(warm => 0, wait => 0, status => 0);
+
+    $s->buy(501, key => 'r');
+    leaves_in($redis, 1, 'settle', user => 501,
+              path => "/api/v1/seckill/requests/r?activity_id=$id");
+
+    # it was settled all the same
+    leaves_in($redis, 1, 'settle', user => 502,
+              path => "/api/v1/seckill/requests/x?activity_id=$id");
+    is($s->buy(502, key => 'x')->{code}, 60009, 'refused for good');
+
+    leaves_in($mysql, 1, 'settled', user => 501,
+              path => "/api/v1/seckill/requests/r?activity_id=$cold");
+    leaves_in($mysql, 1, 'settle', user => 501,
+              path => '/api/v1/seckill/requests/r');
+    calm();
+    $s->check('books', rows => 1);
+};
+
+
+subtest 'cancel' => sub {
+    my $id = $t->activity(stock => 30);
+    my $s = RushTest::Sale->new($t, $id);
+    my @no = map { $s->buy(600 + $_)->{json}{data}{order_no} } 0 .. 2;
+    my $rver = $t->meta($id)->{rver};
+    my %q = (method => 'POST', data => {});
+
+    ok($t->wait_for(sub { $t->live_orders($id) == 3 }, 5, 'rows'), 'rows');
+
+    leaves_in($mysql, 1, 'cancel_order', %q, user => 600,
+              path => "/api/v1/orders/$no[0]/cancel");
+    leaves_in($mysql, 2, 'order_cancelled', %q, user => 601,
+              path => "/api/v1/orders/$no[1]/cancel");
+
+    ok($t->wait_for(sub { $t->meta($id)->{remain} == 29 }, 5, 'units'),
+       'both units are back');
+    is($t->post("/api/v1/orders/$no[$_]/cancel", {}, user => 600 + $_)
+       ->{code}, 0, 'again: cancelled') foreach 0, 1;
+    is($t->meta($id)->{rver}, $rver + 2, 'once each');
+
+    # no row yet
+    $t->pause('consumer');
+    my $no = $s->buy(610)->{json}{data}{order_no};
+    leaves_in($redis, 1, 'check_cancelled', %q, user => 610,
+              path => "/api/v1/orders/$no/cancel");
+    $t->resume('consumer');
+    calm();
+    $s->check('books', rows => 2);
+};
+
+
+subtest 'others' => sub {
+    my $id = $t->activity(stock => 30);
+    my $s = RushTest::Sale->new($t, $id);
+    my $no = $s->buy(701)->{json}{data}{order_no};
+
+    leaves_in($redis, 1, 'count_mine', user => 701,
+              path => "/api/v1/seckill/activities/$id/status?mine=1");
+    leaves_in($mysql, 1, 'count_orders', user => 701,
+              path => '/api/v1/orders');
+    leaves_in($mysql, 2, 'orders_counted', user => 701,
+              path => '/api/v1/seckill/mine');
+    leaves_in($mysql, 1, 'find_order', user => 701,
+              path => "/api/v1/orders/$no");
+
+    # what an administrator has begun is done to its end
+    my $product = $t->product(title => 'Cup');
+    $mysql->delay(200);
+    leave(0.1, 1, method => 'POST', path => '/api/v1/seckill/init',
+          token => $t->admin_token(),
+          data => { product_id => "$product", stock => 7 });
+    ok($t->wait_for(sub {
+        $t->value('SELECT total FROM seckill_activity WHERE product_id = ?',
+                  $product)
+    }, 5, 'the activity'), 'the activity is made');
+    $mysql->pass();
+    calm();
+    $s->check('books', rows => 1);
+};
+
+
+# at any moment, many at once
+
+subtest 'a crowd that leaves' => sub {
+    my $id = $t->activity(stock => 400);
+    my $s = RushTest::Sale->new($t, $id);
+    my $aborted = counter('aborted_total');
+    my $user = 8000;
+    my @paths = (['POST', $s->path()], ['GET', '/api/v1/orders'],
+                 ['GET', "/api/v1/seckill/activities/$id/status?mine=1"],
+                 ['GET', "/api/v1/seckill/requests/z?activity_id=$id"]);
+
+    my $crowd = sub {
+        my ($round) = @_;
+
+        $redis->delay(20);
+        $mysql->delay(20);
+
+        my @sockets = map {
+            my ($method, $path) = @{$paths[$_ % @paths]};
+            my $c = $t->connect();
+            my ($bytes) = $t->bytes_of({ method => $method, path => $path,
+                user => ++$user, key => 'c',
+                ($method eq 'POST' ? (data => {}) : ()) });
+            syswrite $c, $bytes;
+            $c;
+        } 1 .. 40;
+
+        sleep 0.004 * $round;
+        close $_ foreach @sockets;
+
+        $redis->pass();
+        $mysql->pass();
+    };
+
+    # by then the pool has all its connections
+    $crowd->($_) foreach 1 .. 6;
+    $t->wait_ready();
+    calm();
+    my $base = fds();
+
+    $crowd->($_) foreach 1 .. 12;
+    $t->wait_ready();
+    calm();
+
+    # connections of clients go a moment later
+    ok($t->wait_for(sub { fds() <= $base + 1 }, 5, 'descriptors'),
+       'no descriptor leaks') or diag(fds() . " of $base");
+    cmp_ok(counter('aborted_total') - $aborted, '>=', 50, 'many left');
+
+    # who was granted and is gone finds the order by the same id
+    ok($s->calm(5), 'calm');
+    my $n = $t->live_orders($id);
+    cmp_ok($n, '>', 0, "$n of them bought");
+    my ($one) = $t->sql('SELECT * FROM orders WHERE activity_id = ? LIMIT 1',
+                        $id);
+    is($s->buy($one->{user_id}, key => 'c')->{json}{data}{order_no},
+       $one->{order_no}, 'the same id');
+    $s->check('books', rows => $n);
+};
+
+
+$t->finish();
+done_testing();
