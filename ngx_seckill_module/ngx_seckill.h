@@ -264,10 +264,11 @@ typedef struct {
 
 typedef ngx_seckill_product_detail_t  ngx_seckill_product_stock_t;
 
-/* what reads an object back finds its id in front */
+/* what reads an object back finds its id in front, and "missed" behind it */
 
 typedef struct {
     int64_t             id;             /* made by the insert */
+    ngx_uint_t          missed;         /* always 0 */
     ngx_str_t           title;
     ngx_str_t           description;
     ngx_str_t           image;
@@ -279,6 +280,7 @@ typedef struct {
 
 typedef struct {
     int64_t             id;
+    ngx_uint_t          missed;         /* no row was changed */
     ngx_str_t           title;
     ngx_str_t           description;
     ngx_str_t           image;
@@ -286,9 +288,12 @@ typedef struct {
     int64_t             price;
     int64_t             status;
     int64_t             version;
-
-    ngx_uint_t          missed;         /* no row was changed */
 } ngx_seckill_product_update_t;
+
+
+_Static_assert(offsetof(ngx_seckill_product_create_t, missed)
+               == offsetof(ngx_seckill_product_update_t, missed),
+               "both routes end with ngx_seckill_product_read()");
 
 typedef ngx_seckill_activity_detail_t  ngx_seckill_product_delete_t;
 

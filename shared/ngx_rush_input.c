@@ -222,7 +222,11 @@ ngx_rush_parse_body(ngx_rush_req_t *q)
         }
 
         for (cl = rb->bufs; cl; cl = cl->next) {
-            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+
+            if (cl->buf->pos) {         /* the last one may be a mark only */
+                p = ngx_cpymem(p, cl->buf->pos,
+                               cl->buf->last - cl->buf->pos);
+            }
         }
 
         p -= len;

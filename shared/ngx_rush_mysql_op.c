@@ -170,7 +170,10 @@ ngx_rush_mysql_create(const rush_stmt_t *stmt, ngx_rush_param_t *params,
             bind->buffer = p;
             bind->buffer_type = MYSQL_TYPE_STRING;
             bind->buffer_length = params[i].s.len;
-            p = ngx_cpymem(p, params[i].s.data, params[i].s.len);
+
+            if (params[i].s.len) {      /* else it may have no data */
+                p = ngx_cpymem(p, params[i].s.data, params[i].s.len);
+            }
         }
     }
 

@@ -362,6 +362,14 @@ sub problems {
     push @reports, "$_:\n" . substr slurp($_), 0, 4000
         foreach glob "$self->{dir}/asan.* $self->{dir}/ubsan.*";
 
+    # nginx clears its environment: what is reported late goes to stderr
+    foreach my $d ($SANITIZE ? values %{$self->{daemon}} : ()) {
+        my $text = slurp($d->{log});
+        my $re = qr/^.*(?:Sanitizer: |: runtime error: )/m;
+        push @reports, "$d->{log}:\n" . substr $text, $-[0], 4000
+            if $text =~ $re;
+    }
+
     my %ours = map { $_ => 1 } map { @{$_->{sessions}} }
         values %{$self->{daemon}};
     my @left = grep { $ours{RushTest::Daemon::session($_)} }

@@ -456,6 +456,12 @@ sub worker_sockets {
         my @others = grep { $_ != $worker } @workers;
 
         CORE::kill STOP => @others;
+
+        # one that is only about to stop may still be given the connection
+        $t->wait_for(sub {
+            return !grep { (RushTest::Daemon::stat_of($_))[0] ne 'T' } @others
+        }, 5, 'others to stop');
+
         my $s = $t->connect($node);
         my $r = ask($t, $s, path => '/health');
         CORE::kill CONT => @others;
