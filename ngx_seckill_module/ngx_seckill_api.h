@@ -403,7 +403,7 @@
 #define NGX_SECKILL_ERRORS_admin_get(E)                                       \
     E(NOT_FOUND) E(BUSY)
 #define NGX_SECKILL_ERRORS_admin_update(E)                                    \
-    E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
+    E(NOT_FOUND) E(ACTIVITY_STATE) E(CONFLICT) E(BUSY)
 #define NGX_SECKILL_ERRORS_admin_delete(E)                                    \
     E(NOT_FOUND) E(ACTIVITY_STATE) E(BUSY)
 #define NGX_SECKILL_ERRORS_admin_online(E)                                    \
@@ -425,7 +425,7 @@
 #define NGX_SECKILL_ERRORS_order_list(E)                                      \
     E(BUSY)
 #define NGX_SECKILL_ERRORS_order_detail(E)                                    \
-    E(NOT_FOUND) E(BUSY)
+    E(NOT_FOUND) E(ORDER_PROCESSING) E(BUSY)
 #define NGX_SECKILL_ERRORS_order_cancel(E)                                    \
     E(NOT_FOUND) E(ORDER_STATE) E(ORDER_PROCESSING) E(BUSY)
 #define NGX_SECKILL_ERRORS_admin_order_list(E)                                \

@@ -85,16 +85,18 @@
       "the refresh token given last")
 
 
-#define NGX_USER_ERRORS_register(E)  E(USER_EXISTS) E(WEAK_PASSWORD)
+#define NGX_USER_ERRORS_register(E)                                           \
+    E(USER_EXISTS) E(WEAK_PASSWORD) E(BUSY)
 #define NGX_USER_ERRORS_login(E)                                              \
-    E(LOGIN_FAILED) E(USER_LOCKED) E(USER_BANNED) E(CONFLICT)
-#define NGX_USER_ERRORS_logout(E)
-#define NGX_USER_ERRORS_profile(E)   E(NOT_FOUND)
-#define NGX_USER_ERRORS_change(E)    E(NOT_FOUND)
+    E(LOGIN_FAILED) E(USER_LOCKED) E(USER_BANNED) E(CONFLICT) E(BUSY)
+#define NGX_USER_ERRORS_logout(E)    E(BUSY)
+#define NGX_USER_ERRORS_profile(E)   E(NOT_FOUND) E(BUSY)
+#define NGX_USER_ERRORS_change(E)    E(NOT_FOUND) E(BUSY)
 #define NGX_USER_ERRORS_password(E)                                           \
     E(NOT_FOUND) E(WRONG_PASSWORD) E(WEAK_PASSWORD) E(USER_LOCKED)            \
-    E(USER_BANNED) E(CONFLICT)
-#define NGX_USER_ERRORS_refresh(E)   E(REFRESH_INVALID) E(USER_BANNED)
+    E(USER_BANNED) E(CONFLICT) E(BUSY)
+#define NGX_USER_ERRORS_refresh(E)                                            \
+    E(REFRESH_INVALID) E(USER_BANNED) E(BUSY)
 
 
 #define NGX_USER_SCHEMA_none(O)

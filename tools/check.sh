@@ -35,6 +35,7 @@ run_tests() {
     : > "$RUSH_RECORD"
 
     if [ $# -eq 0 ]; then
+        export RUSH_WHOLE=1
         ( run_unit ) || rc=1
         mapfile -t first < <(ls "$ROOT"/t/[0-8]*.t "$ROOT"/t/9[0-8]*.t \
             "$ROOT"/t/issue-*.t 2> /dev/null)
