@@ -349,7 +349,7 @@ ngx_seckill_etag(ngx_rush_req_t *q, ngx_seckill_slot_t *slot, int64_t now,
 
     if (slot == NULL) {
         p = ngx_sprintf(p, "W/\"%08xD\"",
-                        ngx_crc32_short(q->out.data, q->out.len));
+                        ngx_murmur_hash2(q->out.data, q->out.len));
 
     } else {
         p = ngx_sprintf(p, "W/\"%uA-%ui-%L-%L\"", slot->rev,
