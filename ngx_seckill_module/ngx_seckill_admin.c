@@ -338,7 +338,7 @@ ngx_seckill_update_activity(ngx_rush_req_t *q)
 {
     ngx_seckill_admin_update_t  *a = q->data;
 
-    ngx_rush_param_t  p[12];
+    ngx_rush_param_t  p[16];
 
     p[0] = ngx_seckill_opt_int(q, "price", a->price);
     p[1] = p[0];
@@ -353,9 +353,16 @@ ngx_seckill_update_activity(ngx_rush_req_t *q)
     p[10] = ngx_rush_p_int(a->id);
     p[11] = ngx_rush_p_int(a->rev);
 
+    /* not when another update has changed the price prepared above */
+
+    p[12] = p[0];
+    p[13] = p[0];
+    p[14] = p[2];
+    p[15] = p[2];
+
     return ngx_rush_query(q,
                           &ngx_seckill_sql[NGX_SECKILL_SQL_ACTIVITY_UPDATE],
-                          p, 12, RUSH_INTERNAL);
+                          p, 16, RUSH_INTERNAL);
 }
 
 
@@ -374,6 +381,13 @@ static ngx_int_t
 ngx_seckill_show_updated(ngx_rush_req_t *q)
 {
     ngx_seckill_admin_update_t  *a = q->data;
+
+    if (a->missed && q->rows->n
+        && ngx_seckill_given(q, "product_id")
+        && ngx_rush_cell_int(q->rows, 0, A_REV) == a->rev)
+    {
+        return RUSH_NOT_FOUND;          /* the product */
+    }
 
     if (a->missed) {
         return RUSH_CONFLICT;           /* somebody was faster */

@@ -99,7 +99,8 @@ UPDATE product SET status = 2, version = version + 1, updated_ms = ?
 -- name: product_stock
 UPDATE product
    SET stock = COALESCE(?, stock + ?), version = version + 1, updated_ms = ?
- WHERE id = ? AND status <> 2 AND COALESCE(?, stock + ?) >= 0;
+ WHERE id = ? AND status <> 2
+   AND COALESCE(?, stock + ?) BETWEEN 0 AND 2147483647;
 
 -- name: product_stock_log
 INSERT INTO product_stock_log (id, product_id, delta, reason, operator,
@@ -137,7 +138,7 @@ SELECT id, price_ver, price FROM seckill_activity WHERE id = ?
 -- name: price_next
 INSERT INTO seckill_price (activity_id, price_ver, price)
 SELECT id, price_ver + 1, ? FROM seckill_activity
- WHERE id = ? AND rev = ? AND price <> ?
+ WHERE id = ? AND rev = ? AND price <> ? FOR UPDATE
     ON DUPLICATE KEY UPDATE price = VALUES(price);
 
 -- name: activity_update
@@ -148,7 +149,14 @@ UPDATE seckill_activity
        stop_ms = COALESCE(?, stop_ms), total = COALESCE(?, total),
        limit_per_user = COALESCE(?, limit_per_user),
        pay_seconds = COALESCE(?, pay_seconds), rev = rev + 1, updated_ms = ?
- WHERE id = ? AND rev = ?;
+ WHERE id = ? AND rev = ?
+   AND (COALESCE(?, price) = price
+        OR EXISTS (SELECT 1 FROM seckill_price s
+                    WHERE s.activity_id = seckill_activity.id
+                      AND s.price_ver = seckill_activity.price_ver + 1
+                      AND s.price = ? LOCK IN SHARE MODE))
+   AND (? IS NULL OR EXISTS (SELECT 1 FROM product p
+                              WHERE p.id = ? AND p.status <> 2));
 
 -- name: activity_delete
 DELETE FROM seckill_activity WHERE id = ? AND status = 0 AND warm = 0;
@@ -156,7 +164,10 @@ DELETE FROM seckill_activity WHERE id = ? AND status = 0 AND warm = 0;
 -- name: activity_status
 UPDATE seckill_activity
    SET status = ?, warm = IF(? = 1, 1, warm), rev = rev + 1, updated_ms = ?
- WHERE id = ? AND status IN (?, ?) AND (? = 3 OR stop_ms > ?);
+ WHERE id = ? AND status IN (?, ?)
+   AND (? = 3 OR stop_ms > ?
+                 AND EXISTS (SELECT 1 FROM product p
+                              WHERE p.id = product_id AND p.status <> 2));
 
 -- name: activity_warm
 UPDATE seckill_activity SET warm = 1, rev = rev + 1, updated_ms = ?
