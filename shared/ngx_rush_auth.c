@@ -17,6 +17,9 @@
 
 static ngx_int_t ngx_rush_check_peer(ngx_rush_req_t *q,
     ngx_rush_main_conf_t *mcf);
+static void ngx_rush_expect_buyer(ngx_rush_req_t *q, ngx_rush_rate_t *rate,
+    ngx_rush_main_conf_t *mcf);
+static ngx_int_t ngx_rush_bearer(ngx_rush_req_t *q);
 static ngx_int_t ngx_rush_check_token(ngx_rush_req_t *q,
     ngx_rush_main_conf_t *mcf);
 static ngx_int_t ngx_rush_check_limit(ngx_rush_req_t *q,
@@ -34,6 +37,10 @@ ngx_rush_admit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
 
     if (route->auth == NGX_RUSH_INTERNAL) {
         return ngx_rush_check_peer(q, mcf);
+    }
+
+    if (route->limit == NGX_RUSH_LIMIT_BUY) {
+        ngx_rush_expect_buyer(q, &lcf->limits[NGX_RUSH_LIMIT_BUY], mcf);
     }
 
     rc = ngx_rush_check_limit(q, lcf, NGX_RUSH_LIMIT_GLOBAL, 0);
@@ -78,33 +85,60 @@ ngx_rush_check_peer(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
 }
 
 
-static ngx_int_t
-ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
+/*
+ * A million buyers have a million cells of the limit: to wait for the memory
+ * of one takes as long as half a signature, so it is on its way meanwhile.
+ */
+
+static void
+ngx_rush_expect_buyer(ngx_rush_req_t *q, ngx_rush_rate_t *rate,
+    ngx_rush_main_conf_t *mcf)
 {
-    ngx_str_t         *value;
-    ngx_uint_t         auth;
-    ngx_table_elt_t   *h;
+    if (mcf->jwt && ngx_rush_bearer(q) == NGX_OK) {
+        ngx_rush_limit_fetch(rate, rush_jwt_peek(mcf->jwt, q->token.data,
+                                                 q->token.len));
+    }
+}
+
+
+static ngx_int_t
+ngx_rush_bearer(ngx_rush_req_t *q)
+{
+    ngx_table_elt_t  *h;
 
     static const u_char  bearer[] = "Bearer ";
 
-    auth = q->route->auth;
     h = q->r->headers_in.authorization;
 
-    if (h == NULL) {
+    if (h == NULL || h->value.len <= sizeof(bearer) - 1
+        || ngx_strncasecmp(h->value.data, (u_char *) bearer,
+                           sizeof(bearer) - 1)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    q->token.data = h->value.data + sizeof(bearer) - 1;
+    q->token.len = h->value.len - (sizeof(bearer) - 1);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
+{
+    ngx_uint_t  auth;
+
+    auth = q->route->auth;
+
+    if (q->r->headers_in.authorization == NULL) {
         return auth == NGX_RUSH_OPTIONAL ? RUSH_OK : RUSH_UNAUTHORIZED;
     }
 
-    value = &h->value;
-
-    if (mcf->jwt == NULL || value->len <= sizeof(bearer) - 1
-        || ngx_strncasecmp(value->data, (u_char *) bearer, sizeof(bearer) - 1)
-           != 0)
-    {
+    if (mcf->jwt == NULL || ngx_rush_bearer(q) != NGX_OK) {
         return RUSH_UNAUTHORIZED;
     }
-
-    q->token.data = value->data + sizeof(bearer) - 1;
-    q->token.len = value->len - (sizeof(bearer) - 1);
 
     /*
      * A bad token is refused on OPTIONAL routes too: the client believes to
@@ -156,7 +190,7 @@ ngx_rush_check_limit(ngx_rush_req_t *q, ngx_rush_loc_conf_t *lcf,
     rate = &lcf->limits[class];
 
     if (rate->rate == 0
-        || ngx_rush_limit(rate, class, key, &quota) == NGX_OK)
+        || ngx_rush_limit(rate, key, &quota) == NGX_OK)
     {
         return RUSH_OK;
     }

@@ -68,6 +68,8 @@ _Static_assert(sizeof(ngx_rush_limit_bucket_t) == 128
 
 static ngx_int_t ngx_rush_limit_fresh(void *base, size_t size,
     ngx_log_t *log);
+static uint64_t ngx_rush_limit_key(ngx_rush_rate_t *rate, uint64_t key);
+static ngx_rush_limit_bucket_t *ngx_rush_limit_bucket(uint64_t key);
 static ngx_rush_limit_cell_t *ngx_rush_limit_find(
     ngx_rush_limit_bucket_t *bucket, uint64_t key, uint64_t *tat);
 static void ngx_rush_limit_quota(ngx_rush_quota_t *quota, uint64_t ahead,
@@ -85,21 +87,20 @@ static ngx_str_t  ngx_rush_limit_names[NGX_RUSH_LIMIT_CLASSES] = {
 };
 
 static ngx_rush_rate_t  ngx_rush_limit_defaults[NGX_RUSH_LIMIT_CLASSES] = {
-    { 0, 0, 1 },
-    { 100, 200, 1 },
-    { 5, 10, 1 },
-    { 10, 20, 1 },
-    { 1000, 2000, 1 }
+    { .rate = 0, .burst = 0, .period = 1 },
+    { .rate = 100, .burst = 200, .period = 1 },
+    { .rate = 5, .burst = 10, .period = 1 },
+    { .rate = 10, .burst = 20, .period = 1 },
+    { .rate = 1000, .burst = 2000, .period = 1 }
 };
 
 static ngx_rush_limit_sh_t  *ngx_rush_limit_sh;
 
 
 ngx_int_t
-ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
-    ngx_rush_quota_t *quota)
+ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t key, ngx_rush_quota_t *quota)
 {
-    uint64_t                  now, tat, start, step, depth;
+    uint64_t                  now, tat, start;
     ngx_uint_t                tries;
     ngx_rush_limit_sh_t      *sh;
     ngx_rush_limit_cell_t    *cell;
@@ -112,16 +113,8 @@ ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
     }
 
     now = (uint64_t) ngx_current_msec * 1000000;
-    step = (uint64_t) ngx_max(rate->period, 1) * 1000000000 / rate->rate;
-    depth = (uint64_t) (ngx_max(rate->burst, 1) - 1) * step;
-    depth = ngx_max(depth, NGX_RUSH_LIMIT_TICK);
-
-    key = ngx_rush_mix(key ^ ngx_rush_mix(sh->seed + salt
-                                          + ngx_rush_mix(step ^ depth << 20)));
-    key |= (key == 0);
-
-    bucket = (ngx_rush_limit_bucket_t *) (sh + 1);
-    bucket += ((key >> 32) * sh->buckets) >> 32;
+    key = ngx_rush_limit_key(rate, key);
+    bucket = ngx_rush_limit_bucket(key);
 
     for (tries = 0; tries < NGX_RUSH_LIMIT_TRIES; tries++) {
 
@@ -129,7 +122,7 @@ ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
 
         if (cell->key != key) {
 
-            if (!ngx_atomic_cmp_set(&cell->tat, tat, now + step)) {
+            if (!ngx_atomic_cmp_set(&cell->tat, tat, now + rate->step)) {
                 continue;
             }
 
@@ -143,12 +136,13 @@ ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
 
         start = ngx_max(tat, now);
 
-        if (start - now > depth) {
-            ngx_rush_limit_quota(quota, start - now, depth);
+        if (start - now > rate->depth) {
+            ngx_rush_limit_quota(quota, start - now,
+                                 rate->depth);
             return NGX_DECLINED;
         }
 
-        if (ngx_atomic_cmp_set(&cell->tat, tat, start + step)) {
+        if (ngx_atomic_cmp_set(&cell->tat, tat, start + rate->step)) {
             return NGX_OK;
         }
     }
@@ -156,6 +150,45 @@ ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
     /* many workers at one cell: to let one through is better than to spin */
 
     return NGX_OK;
+}
+
+
+void
+ngx_rush_limit_fetch(ngx_rush_rate_t *rate, uint64_t key)
+{
+    ngx_rush_limit_bucket_t  *bucket;
+
+    if (rate->rate == 0 || ngx_rush_limit_sh == NULL) {
+        return;
+    }
+
+    bucket = ngx_rush_limit_bucket(ngx_rush_limit_key(rate, key));
+
+    /* to be written; a bucket is two lines */
+
+    __builtin_prefetch(&bucket->cells[0], 1);
+    __builtin_prefetch(&bucket->cells[NGX_RUSH_LIMIT_WAYS / 2], 1);
+}
+
+
+static uint64_t
+ngx_rush_limit_key(ngx_rush_rate_t *rate, uint64_t key)
+{
+    key = ngx_rush_mix(key ^ ngx_rush_mix(ngx_rush_limit_sh->seed
+                                          + rate->salt));
+
+    return key | (key == 0);
+}
+
+
+static ngx_rush_limit_bucket_t *
+ngx_rush_limit_bucket(uint64_t key)
+{
+    ngx_rush_limit_bucket_t  *buckets;
+
+    buckets = (ngx_rush_limit_bucket_t *) (ngx_rush_limit_sh + 1);
+
+    return &buckets[((key >> 32) * ngx_rush_limit_sh->buckets) >> 32];
 }
 
 
@@ -368,16 +401,25 @@ ngx_rush_limit_unset(ngx_rush_rate_t *rates)
 void
 ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev)
 {
-    ngx_uint_t  i;
+    ngx_uint_t        i;
+    ngx_rush_rate_t  *rate;
 
     for (i = 0; i < NGX_RUSH_LIMIT_CLASSES; i++) {
+        rate = &conf[i];
 
-        if (conf[i].rate != NGX_CONF_UNSET_UINT) {
+        if (rate->rate == NGX_CONF_UNSET_UINT) {
+            *rate = (prev[i].rate != NGX_CONF_UNSET_UINT)
+                    ? prev[i] : ngx_rush_limit_defaults[i];
+        }
+
+        if (rate->rate == 0) {
             continue;
         }
 
-        conf[i] = (prev[i].rate != NGX_CONF_UNSET_UINT)
-                  ? prev[i] : ngx_rush_limit_defaults[i];
+        rate->step = (uint64_t) rate->period * 1000000000 / rate->rate;
+        rate->depth = (uint64_t) (ngx_max(rate->burst, 1) - 1) * rate->step;
+        rate->depth = ngx_max(rate->depth, NGX_RUSH_LIMIT_TICK);
+        rate->salt = i + ngx_rush_mix(rate->step ^ rate->depth << 20);
     }
 }
 

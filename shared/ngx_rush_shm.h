@@ -75,7 +75,12 @@ typedef struct {
     ngx_uint_t            rate;         /* requests a period; 0: off */
     ngx_uint_t            burst;        /* requests at once, size of the
                                            bucket; 0 is 1 */
-    ngx_uint_t            period;       /* s, 1 or 60; 0 is 1 */
+    ngx_uint_t            period;       /* s, 1 or 60 */
+
+    /* computed by ngx_rush_limit_merge() */
+    uint64_t              step;         /* ns a request */
+    uint64_t              depth;        /* ns that may be taken in advance */
+    uint64_t              salt;         /* of class, step and depth */
 } ngx_rush_rate_t;
 
 typedef struct {
@@ -84,10 +89,13 @@ typedef struct {
     ngx_uint_t            retry_after;  /* s, >= 1 when refused */
 } ngx_rush_quota_t;
 
-/* NGX_OK or NGX_DECLINED; *quota is filled when refused.  salt keeps classes
- * apart; key is a user id or a hash of the address */
-ngx_int_t ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t salt, uint64_t key,
+/* NGX_OK or NGX_DECLINED; *quota is filled when refused.  key is a user id
+ * or a hash of the address */
+ngx_int_t ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t key,
     ngx_rush_quota_t *quota);
+
+/* lets the memory of a key come into the cache: a limit is asked soon */
+void ngx_rush_limit_fetch(ngx_rush_rate_t *rate, uint64_t key);
 
 /* hash of the client's address (after realip): IPv4 whole, IPv6 its /64,
  * mapped IPv4 as IPv4, unix socket 0 */

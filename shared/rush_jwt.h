@@ -62,6 +62,14 @@ int rush_jwt_load(rush_jwt_t *jwt, const unsigned char *text, size_t len,
 int rush_jwt_verify(rush_jwt_t *jwt, const unsigned char *token, size_t len,
     int64_t now, rush_claims_t *claims);
 
+/*
+ * sub of a token as rush_jwt_sign() writes it, 0 when it is not one.  Nothing
+ * is verified: good for what is only a hint, as which memory to fetch while
+ * the signature is checked.
+ */
+int64_t rush_jwt_peek(const rush_jwt_t *jwt, const unsigned char *token,
+    size_t len);
+
 /* writes a token to dst (at least RUSH_JWT_MAX_LEN); returns its length, 0
  * on failure.  jti is made from 16 random bytes */
 size_t rush_jwt_sign(rush_jwt_t *jwt, const rush_claims_t *claims,

@@ -11,7 +11,7 @@
 #define _RUSH_JWT_KEY_H_INCLUDED_
 
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include "rush_jwt.h"
 
 
@@ -24,8 +24,8 @@
 
 
 typedef struct {
-    EVP_MD_CTX      *inner;             /* after key ^ ipad */
-    EVP_MD_CTX      *outer;             /* after key ^ opad */
+    SHA256_CTX       inner;             /* after key ^ ipad */
+    SHA256_CTX       outer;             /* after key ^ opad */
     size_t           kid_len;
     size_t           header_len;
     unsigned char    kid[RUSH_JWT_MAX_KID];
@@ -40,8 +40,6 @@ struct rush_jwt_s {
     unsigned char   *own;               /* how our claims begin: {"iss": to
                                            the quote before the value of sub */
     size_t           own_len;
-    EVP_MD          *md;
-    EVP_MD_CTX      *work;
     unsigned         nkeys;
     rush_jwt_key_t   keys[RUSH_JWT_MAX_KEYS];
 };
@@ -51,8 +49,8 @@ struct rush_jwt_s {
 rush_jwt_key_t *rush_jwt_find_key(rush_jwt_t *jwt, const rush_str_t *kid);
 
 /* HMAC-SHA256 into mac[RUSH_JWT_MAC] */
-int rush_jwt_mac(rush_jwt_t *jwt, rush_jwt_key_t *key,
-    const unsigned char *data, size_t len, unsigned char *mac);
+void rush_jwt_mac(const rush_jwt_key_t *key, const unsigned char *data,
+    size_t len, unsigned char *mac);
 
 
 #endif /* _RUSH_JWT_KEY_H_INCLUDED_ */

@@ -16,6 +16,10 @@
 
 #define RUSH_JWT_MAX_DECODED  (RUSH_JWT_MAX_LEN * 3 / 4 + 3)
 
+/* so much of the claims holds up to 2 bytes of own, 19 digits and a quote */
+
+#define RUSH_JWT_PEEK  32
+
 /* claims without which a token is not ours */
 
 #define RUSH_JWT_SEEN_ISS   0x01
@@ -91,8 +95,9 @@ rush_jwt_verify(rush_jwt_t *jwt, const unsigned char *token, size_t len,
     n = rush_base64url_decode(sent, token + signed_len + 1,
                               RUSH_JWT_SIGNATURE);
 
+    rush_jwt_mac(key, token, signed_len, mac);
+
     if (n != RUSH_JWT_MAC
-        || rush_jwt_mac(jwt, key, token, signed_len, mac) != RUSH_OK
         || CRYPTO_memcmp(mac, sent, RUSH_JWT_MAC) != 0)
     {
         return RUSH_ERROR;
@@ -121,6 +126,44 @@ rush_jwt_verify(rush_jwt_t *jwt, const unsigned char *token, size_t len,
     *claims = c;
 
     return RUSH_OK;
+}
+
+
+int64_t
+rush_jwt_peek(const rush_jwt_t *jwt, const unsigned char *token, size_t len)
+{
+    size_t                 skip, n;
+    int64_t                user;
+    const rush_jwt_key_t  *key;
+    unsigned char          text[RUSH_JWT_PEEK * 3 / 4 + 3];
+
+    if (jwt->nkeys == 0) {
+        return 0;
+    }
+
+    key = &jwt->keys[jwt->nkeys - 1];
+    skip = key->header_len + jwt->own_len / 3 * 4;
+
+    if (len < skip + RUSH_JWT_PEEK + RUSH_JWT_SIGNATURE
+        || memcmp(token, key->header, key->header_len) != 0
+        || rush_base64url_decode(text, token + skip, RUSH_JWT_PEEK) < 0)
+    {
+        return 0;
+    }
+
+    skip = jwt->own_len % 3;
+
+    for (n = skip; n < RUSH_JWT_PEEK * 3 / 4 && text[n] != '"'; n++) {
+        /* void */
+    }
+
+    if (n == RUSH_JWT_PEEK * 3 / 4
+        || rush_parse_u63(text + skip, n - skip, &user) != RUSH_OK)
+    {
+        return 0;
+    }
+
+    return user;
 }
 
 

@@ -537,6 +537,57 @@ test_length(void **state)
 }
 
 
+/* a hint: the user of our own tokens, and never more than was given is read */
+
+static void
+test_peek(void **state)
+{
+    size_t          i, n, len;
+    rush_claims_t   claims;
+    unsigned char   token[RUSH_JWT_MAX_LEN], *p;
+
+    static const int64_t  users[] = { 1, 9, 42, 123456, 987654321012LL,
+                                      INT64_MAX };
+
+    memset(&claims, 0, sizeof(rush_claims_t));
+    claims.issued = NOW;
+    claims.expires = NOW + 900;
+
+    for (i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        claims.user = users[i];
+        len = rush_jwt_sign(jwt, &claims, token);
+        assert_true(len > 0);
+
+        for (n = 0; n <= len; n++) {
+            p = unit_copy(token, n);
+
+            if (rush_jwt_peek(jwt, p, n) != (n < len ? 0 : users[i])) {
+                assert_int_equal(rush_jwt_peek(jwt, p, n), users[i]);
+                assert_true(n > len - RUSH_JWT_SIGNATURE - 200);
+            }
+
+            free(p);
+        }
+    }
+
+    /* others get no hint, whatever they hold */
+
+    n = make_token(token, HEADER, "{\"sub\":\"42\"," TIMES
+                   ",\"pad\":\"0123456789012345678901234567890123456789\"}",
+                   new_key);
+    p = unit_copy(token, n);
+    assert_int_equal(rush_jwt_peek(jwt, p, n), 0);
+    free(p);
+
+    len = rush_jwt_sign(jwt, &claims, token);
+    memset(token + len - 150, '.', 100);
+    memset(token + 60, '.', 60);
+    p = unit_copy(token, len);
+    assert_int_equal(rush_jwt_peek(jwt, p, len), 0);
+    free(p);
+}
+
+
 int
 main(void)
 {
@@ -548,7 +599,8 @@ main(void)
         cmocka_unit_test(test_keys_by_kid),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_length)
+        cmocka_unit_test(test_length),
+        cmocka_unit_test(test_peek)
     };
 
     return cmocka_run_group_tests_name("rush_jwt", tests, setup, teardown);

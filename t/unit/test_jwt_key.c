@@ -294,10 +294,8 @@ test_rfc7515(void **state)
     assert_non_null(other);
     add_key(other, key, 64);
 
-    assert_int_equal(rush_jwt_mac(other, &other->keys[0],
-                                  (const unsigned char *) input,
-                                  sizeof(input) - 1, mac),
-                     RUSH_OK);
+    rush_jwt_mac(&other->keys[0], (const unsigned char *) input,
+                 sizeof(input) - 1, mac);
     n = rush_base64url_decode(sent, (const unsigned char *) signature,
                               sizeof(signature) - 1);
     assert_int_equal(n, 32);
@@ -353,8 +351,7 @@ jws_good(rush_jwt_t *other, const rush_str_t *jws)
 
     free(part);
 
-    assert_int_equal(rush_jwt_mac(other, &other->keys[0], jws->data, n, mac),
-                     RUSH_OK);
+    rush_jwt_mac(&other->keys[0], jws->data, n, mac);
 
     return memcmp(mac, sent, 32) == 0;
 }
@@ -405,9 +402,7 @@ check_hmac(unit_vectors_t *v)
     assert_non_null(other);
     add_key(other, key, n);
 
-    assert_int_equal(rush_jwt_mac(other, &other->keys[0], v->column[1].data,
-                                  v->column[1].len, mac),
-                     RUSH_OK);
+    rush_jwt_mac(&other->keys[0], v->column[1].data, v->column[1].len, mac);
     assert_memory_equal(mac, v->column[2].data, 32);
 
     rush_jwt_destroy(other);
