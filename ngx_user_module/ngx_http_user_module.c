@@ -9,6 +9,7 @@
 
 
 static ngx_int_t ngx_http_user_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_user_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_user_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_user_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -90,7 +91,7 @@ static ngx_command_t  ngx_http_user_commands[] = {
 
 static ngx_http_module_t  ngx_http_user_module_ctx = {
     ngx_http_user_preconfiguration,        /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_user_postconfiguration,       /* postconfiguration */
 
     ngx_http_user_create_main_conf,        /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -126,6 +127,17 @@ ngx_http_user_preconfiguration(ngx_conf_t *cf)
                                ngx_user_routes,
                                sizeof(ngx_user_routes)
                                / sizeof(ngx_rush_route_t));
+}
+
+
+static ngx_int_t
+ngx_http_user_postconfiguration(ngx_conf_t *cf)
+{
+    if (!ngx_rush_api_used(cf, ngx_user_routes)) {
+        return NGX_OK;
+    }
+
+    return ngx_rush_need_threads(cf, "user_api");
 }
 
 

@@ -166,6 +166,9 @@ ngx_rush_req_t *ngx_rush_op_finish(ngx_rush_op_t *op);
 /* an operation that only waits; the next step runs after ms */
 ngx_int_t ngx_rush_sleep(ngx_rush_req_t *q, ngx_msec_t ms);
 
+/* in postconfiguration: without rush_thread_pool "directive" cannot work */
+ngx_int_t ngx_rush_need_threads(ngx_conf_t *cf, const char *directive);
+
 /* runs work(copy of data) in the thread pool of rush_thread_pool; the copy
  * comes back into data before the next step; BUSY when the queue is full */
 ngx_int_t ngx_rush_thread(ngx_rush_req_t *q, void (*work)(void *data),

@@ -65,6 +65,23 @@ ngx_rush_thread_pool_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+ngx_int_t
+ngx_rush_need_threads(ngx_conf_t *cf, const char *directive)
+{
+    ngx_rush_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_rush_core_module);
+
+    if (mcf->thread_pool == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" needs \"rush_thread_pool\"", directive);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_rush_thread_init(ngx_thread_pool_t *tp)
 {

@@ -103,6 +103,8 @@ refused('limit class', sub { s/rush_limit buy off/rush_limit all off/ },
         qr/"all"/);
 refused('node', sub { s/rush_node_id 1;/rush_node_id 5000;/ },
         qr/rush_node_id|1023/);
+refused('no thread pool', sub { s/rush_thread_pool rush;// },
+        qr/"user_api" needs "rush_thread_pool"/);
 refused('thread pool', sub { s/rush_thread_pool rush;/rush_thread_pool x;/ },
         qr/"x"/);
 refused('no redis', sub { s/rush_redis [^;]*;// }, qr/rush_redis/);

@@ -578,13 +578,6 @@ test_peek(void **state)
     p = unit_copy(token, n);
     assert_int_equal(rush_jwt_peek(jwt, p, n), 0);
     free(p);
-
-    len = rush_jwt_sign(jwt, &claims, token);
-    memset(token + len - 150, '.', 100);
-    memset(token + 60, '.', 60);
-    p = unit_copy(token, len);
-    assert_int_equal(rush_jwt_peek(jwt, p, len), 0);
-    free(p);
 }
 
 
