@@ -164,6 +164,10 @@ typedef int (*rush_order_pt)(void *data, int64_t user, const rush_str_t *req,
 int rush_orders_read(rush_controller_t *ctl, int64_t id,
     rush_order_pt handler, void *data);
 
+/* dead_body.c: grants of open dead letters that have no row */
+int rush_dead_grants(rush_controller_t *ctl, int64_t id,
+    rush_order_pt handler, void *data);
+
 
 /* stockop.c, sweep.c */
 

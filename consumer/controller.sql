@@ -150,6 +150,10 @@ LIMIT 100;
 -- name: dead_letters
 SELECT COUNT(*) FROM dead_letter WHERE state = 0 AND activity_id = ?;
 
+-- name: dead_grants
+SELECT stream_id, body FROM dead_letter
+WHERE state = 0 AND activity_id = ? AND part >= 0 ORDER BY id;
+
 -- name: dead_state
 SELECT state FROM dead_letter
 WHERE activity_id = ? AND LOCATE(?, body) > 0 ORDER BY id DESC LIMIT 1;

@@ -20,7 +20,8 @@
 typedef struct {
     uint64_t          sum;              /* of hashes, in any order */
     int64_t           fields;
-    int64_t           units;
+    int64_t           units;            /* of orders; in Redis: of all */
+    int64_t           dead;             /* units of open dead letters */
 } rush_digest_t;
 
 
@@ -30,6 +31,7 @@ typedef struct {
     int64_t             id;
     int64_t             user;           /* of the last live order */
     int64_t             units;          /* of this user */
+    int64_t             room;           /* units that dead letters may hold */
 } rush_build_t;
 
 
@@ -43,6 +45,10 @@ static int rush_rebuild_verify(rush_controller_t *ctl,
     const rush_wish_t *wish, const rush_digest_t *built);
 static int rush_build(rush_controller_t *ctl, int64_t id,
     rush_digest_t *digest);
+static int rush_build_dead(rush_controller_t *ctl, const rush_wish_t *wish,
+    rush_digest_t *digest);
+static int rush_build_letter(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty);
 static int rush_build_order(void *data, int64_t user, const rush_str_t *req,
     const rush_str_t *order_no, int64_t qty);
 static int rush_build_units(rush_build_t *build);
@@ -75,6 +81,7 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
         || rush_epoch_raise(ctl, &wish, &meta, &epoch) != RUSH_OK
         || rush_build(ctl, id, &digest) != RUSH_OK
         || rush_rebuild_sold(ctl, &wish, digest.units, fix) != RUSH_OK
+        || rush_build_dead(ctl, &wish, &digest) != RUSH_OK
         || RUSH_FP("C3"))
     {
         return RUSH_ERROR;
@@ -82,7 +89,8 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
 
     /* closed until it was looked at */
 
-    if (rush_rebuild_swap(ctl, &wish, epoch, wish.total - wish.sold)
+    if (rush_rebuild_swap(ctl, &wish, epoch,
+                          wish.total - wish.sold - digest.dead)
         != RUSH_OK
         || rush_rebuild_verify(ctl, &wish, &digest) != RUSH_OK
         || rush_meta_read(ctl, id, &meta) != RUSH_OK
@@ -215,15 +223,17 @@ rush_rebuild_verify(rush_controller_t *ctl, const rush_wish_t *wish,
     }
 
     if (digest.sum != built->sum || digest.fields != built->fields
-        || digest.units != built->units || meta.total != wish->total
-        || meta.remain != wish->total - wish->sold || meta.remain < 0)
+        || digest.units != built->units + built->dead
+        || meta.total != wish->total
+        || meta.remain != wish->total - wish->sold - built->dead
+        || meta.remain < 0)
     {
         (void) rush_alarm(ctl->daemon, ctl->db, "rebuild_differs", wish->id,
                           "%lld fields of %lld, %lld units of %lld, %lld "
                           "left of %lld", (long long) digest.fields,
                           (long long) built->fields,
                           (long long) digest.units,
-                          (long long) built->units,
+                          (long long) (built->units + built->dead),
                           (long long) meta.remain, (long long) meta.total);
 
         return RUSH_ERROR;
@@ -267,6 +277,64 @@ rush_build(rush_controller_t *ctl, int64_t id, rush_digest_t *digest)
     }
 
     return ctl->args.n ? rush_build_send(ctl) : RUSH_OK;
+}
+
+
+/*
+ * The buyer of an open dead letter was told yes: the unit stays taken until
+ * somebody replays or discards the letter.
+ */
+
+static int
+rush_build_dead(rush_controller_t *ctl, const rush_wish_t *wish,
+    rush_digest_t *digest)
+{
+    rush_build_t  build;
+
+    memset(&build, 0, sizeof(rush_build_t));
+
+    build.ctl = ctl;
+    build.digest = digest;
+    build.id = wish->id;
+    build.room = wish->total - wish->sold;
+
+    return rush_dead_grants(ctl, wish->id, rush_build_letter, &build);
+}
+
+
+static int
+rush_build_letter(void *data, int64_t user, const rush_str_t *req,
+    const rush_str_t *order_no, int64_t qty)
+{
+    rush_build_t  *build = data;
+
+    char          field[128];
+    rush_args_t  *a;
+
+    if (build->digest->dead + qty > build->room) {
+        return RUSH_OK;                 /* the ledger has no unit for it */
+    }
+
+    snprintf(field, sizeof(field), "%lld:%s", (long long) user,
+             (char *) req->data);
+
+    build->digest->dead += qty;
+    rush_digest_add(build->digest, field, (char *) order_no->data);
+
+    if (rush_build_field(build, field, (char *) order_no->data) != RUSH_OK
+        || rush_build_send(build->ctl) != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    a = &build->ctl->args;
+
+    rush_arg_text(a, "HINCRBY");
+    rush_arg_key(a, build->id, 'n');
+    rush_arg_int(a, user);
+    rush_arg_int(a, qty);
+
+    return rush_build_send(build->ctl);
 }
 
 

@@ -171,6 +171,10 @@ int rush_dead_entry(rush_store_t *s, int64_t activity,
     const rush_str_t *id, const redisReply *fields, const char *cause);
 
 /* the command line: exit status */
+/* the body of a letter as an element of XRANGE, NULL when it cannot be read;
+ * freed by freeReplyObject() */
+redisReply *rush_dead_body(const rush_str_t *body, const rush_str_t *id);
+
 int rush_dead_main(rush_daemon_t *d, const char *verb, const char *id);
 
 

@@ -274,6 +274,21 @@ subtest 'repair by the controller' => sub {
        'nothing is asked for any more');
     cmp_ok(gauge($t, 'consumer', 'repairs_total'), '>', 0, 'it counts');
 
+    # a Redis that lost everything learns of it again
+    my $epoch = $t->meta($sums)->{epoch};
+    $t->redis()->flushall();
+    soon('rebuilt', sub {
+        my $m = $t->meta($sums);
+        $m->{epoch} && $m->{epoch} > $epoch && $m->{state} eq 'on'
+    });
+    is($t->meta($sums)->{remain}, 19, 'its unit is not for sale');
+    is($t->redis()->hget("{a:$sums}u", '11'), 1, 'its buyer holds it');
+    soon('the same answer', sub {
+        (buy($t, $sums, 11, key => 'k11') // '') eq $order{11}
+    });
+    soon('all are rebuilt', sub { leader($t) && ($t->reconcile())[1]
+        !~ /not loaded/ });
+
     is(($t->consumer_run('--dead-letters', 'discard', $letter))[0], 0,
        'discarded');
     ($rc, $out) = $t->reconcile('--repair');
