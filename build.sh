@@ -44,10 +44,15 @@ Usage: ./build.sh COMMAND [options]
   up       builds, starts everything in run/, loads demo data, prints how to buy
   down     stops what up started; the data stays
   status   shows rush.env and the health of each process
-  test     runs the unit tests and t/*.t (or the files named)
+  test     runs the unit tests and t/*.t (or the files named); --mode M
   bench    measures and writes bench/results.md
   lint     warnings of gcc and clang, cppcheck, clang-tidy, style and others
   asan     test with AddressSanitizer and UBSan
+  chaos    kills and cuts while buyers buy, then checks; --seeds N, --planted
+  model    checks the protocol's model with Spin, and that it can fail
+  api      random calls against a reference model of the API; --seeds N
+  fuzz     fuzzes the parsers with libFuzzer; --seconds N
+  torture  fails the n-th allocation, Redis reply, MySQL call; --quick
   docs     makes docs/openapi.json, errors.md, metrics.md; --check compares
   deb      packs libnginx-mod-http-rush and rush-consumer into build/
   clean    stops everything and removes run/ and build*/
@@ -71,6 +76,8 @@ END
 . "$ROOT/tools/up.sh"
 # shellcheck source=tools/check.sh
 . "$ROOT/tools/check.sh"
+# shellcheck source=tools/prove.sh
+. "$ROOT/tools/prove.sh"
 
 
 ARGS=()
@@ -116,6 +123,11 @@ main() {
         status)     status ;;
         test)       need build run test; run_tests "$@" ;;
         asan)       RUSH_SANITIZE=1; need build run test; run_tests "$@" ;;
+        chaos)      need build run test chaos; prove_by chaos "$@" ;;
+        model)      need model; prove_by model "$@" ;;
+        api)        need build run test; prove_by api "$@" ;;
+        fuzz)       need build fuzz; prove_by fuzz "$@" ;;
+        torture)    need build run test; prove_by torture "$@" ;;
         bench)      need build run bench; run_bench "$@" ;;
         lint)       need build run lint; run_lint ;;
         docs)       need build; make_docs "$@" ;;

@@ -11,6 +11,9 @@ PACKAGES_run="nginx redis-server redis-tools mariadb-server-core
 PACKAGES_test="libredis-perl libdbd-mariadb-perl libjson-validator-perl
     libyaml-libyaml-perl libcmocka-dev"
 PACKAGES_lint="clang clang-tidy cppcheck lua-check shellcheck systemd"
+PACKAGES_chaos="faketime"
+PACKAGES_model="gcc spin"
+PACKAGES_fuzz="clang libclang-rt-14-dev libjansson-dev"
 PACKAGES_bench="wrk nghttp2-client libredis-perl libdbd-mariadb-perl"
 PACKAGES_deb="debhelper dpkg-dev fakeroot"
 
