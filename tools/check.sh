@@ -27,15 +27,26 @@ run_unit() {
 # they run after them
 
 run_tests() {
-    local first=("$@") last=() rc=0
+    local first=() last=() rc=0
+
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --mode)   [ $# -ge 2 ] || die "--mode needs a name"
+                      export RUSH_MODE=$2; shift ;;
+            --mode=*) export RUSH_MODE=${1#*=} ;;
+            *)        first+=("$1") ;;
+        esac
+        shift
+    done
 
     build_all
     build_failpoints
     export RUSH_SANITIZE RUSH_RECORD="$BUILD/t-record.jsonl"
     : > "$RUSH_RECORD"
 
-    if [ $# -eq 0 ]; then
-        export RUSH_WHOLE=1
+    if [ ${#first[@]} = 0 ]; then
+        # what was skipped in a mode was not recorded
+        [ -n "${RUSH_MODE:-}" ] || export RUSH_WHOLE=1
         ( run_unit ) || rc=1
         mapfile -t first < <(ls "$ROOT"/t/[0-8]*.t "$ROOT"/t/9[0-8]*.t \
             "$ROOT"/t/issue-*.t 2> /dev/null)

@@ -59,6 +59,7 @@ package RushTest;
 #   is on sale was seen, wait_loaded($activity) on every node
 # Daemons ('nginx', 'node2', 'redis', 'mysql', 'consumer', 'consumer2'):
 #   start stop kill($name[, $signal]) restart pause resume pid workers
+#   worker_count($name)
 #   reload($name) kill_worker($name) running; log_text($name);
 #   node(%nginx) starts a second nginx and returns its name
 #   (ready => 0: at once)
@@ -81,6 +82,7 @@ use RushTest::Backend;
 use RushTest::Daemon;
 use RushTest::Data;
 use RushTest::HTTP;
+use RushTest::Mode;
 use RushTest::Proxy;
 
 our @ISA = qw(RushTest::Backend RushTest::Data RushTest::HTTP);
@@ -97,6 +99,8 @@ my %alive;
 
 sub new {
     my ($class, %o) = @_;
+
+    RushTest::Mode::begin();
 
     my $self = bless {
         owner => $$,
@@ -124,6 +128,15 @@ sub new {
         $self->{proxies}{$edge} = RushTest::Proxy->new(
             listen => "$self->{dir}/$edge.sock",
             target => "$self->{dir}/$to.sock");
+    }
+
+    foreach my $edge (RushTest::Mode::edges()) {
+        next if $self->{proxies}{$edge};
+        my ($to) = $edge =~ /_(redis|mysql)$/;
+        $self->{proxies}{$edge} = RushTest::Proxy->new(
+            listen => "$self->{dir}/$edge.sock",
+            target => "$self->{dir}/$to.sock");
+        $self->{proxies}{$edge}->bytewise();
     }
 
     $self->add_consumer($_) foreach 1 .. ($o{consumer} // 1);
@@ -208,6 +221,14 @@ sub proxy {
 sub workers {
     my ($self, $name) = @_;
     return $self->daemon($name || 'nginx')->workers();
+}
+
+
+# how many there should be
+
+sub worker_count {
+    my ($self, $name) = @_;
+    return $self->daemon($name || 'nginx')->{workers};
 }
 
 

@@ -415,7 +415,7 @@ sub reconcile {
 sub add_nginx {
     my ($self, $name, $o) = @_;
 
-    $o = {} if !ref $o;
+    $o = RushTest::Mode::nginx(ref $o ? $o : {});
 
     my $dir = "$self->{dir}/$name";
     my $port = free_port();
@@ -438,6 +438,7 @@ sub add_nginx {
         argv => [$RushTest::NGINX, '-p', "$dir/", '-c', "$dir/nginx.conf",
                  '-e', "$dir/error.log"],
         env => \%env, nginx => 1, signal => 'QUIT',
+        workers => $o->{workers} // 2,
         log => "$dir/error.log", out => "$dir/out.log",
         ready => sub { tcp_ready($port)
                        && $self->workers($name) >= ($o->{workers} // 2) },
@@ -452,6 +453,7 @@ sub configure_nginx {
 
     my $dir = "$self->{dir}/$name";
 
+    $o = RushTest::Mode::nginx($o);
     RushTest::spew("$dir/nginx.conf",
                    $self->nginx_conf($dir, $self->{port}{$name}, $o));
 }

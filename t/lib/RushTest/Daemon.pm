@@ -180,6 +180,11 @@ sub children {
 
 sub workers {
     my ($self) = @_;
+
+    # "master_process off"
+    return $self->running() ? $self->{pid} : ()
+        if $RushTest::Mode::MODE eq 'single';
+
     return grep { RushTest::slurp("/proc/$_/cmdline")
                   =~ /worker process(?! is shutting down)/ }
         $self->children();

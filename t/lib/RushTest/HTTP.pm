@@ -83,13 +83,20 @@ sub request {
                               agent => 'rush-test', keep_alive => !$o{fresh});
     $self->{http}{"$node $timeout"} = $http if !$o{fresh};
 
-    my $r = $http->request($method, $self->url($node) . $path, {
-        headers => $h, (defined $body ? (content => $body) : ()) });
+    my $send = sub {
+        return $http->request($method, $self->url($node) . $path, {
+            headers => $h, (defined $body ? (content => $body) : ()) });
+    };
 
+    RushTest::Mode::before_request($self, $node);
+
+    my $r = $send->();
     my $res = answer($r->{status}, $r->{headers}, $r->{content});
     $res->{error} = $r->{content} if $r->{status} == 599;
 
     $self->record($method, $path, $h, $body, $res) if $o{record} // 1;
+
+    RushTest::Mode::after_request($self, $node, $method, $path, $res, $send);
 
     return $res;
 }
