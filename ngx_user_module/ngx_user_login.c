@@ -139,8 +139,12 @@ ngx_user_login_checked(ngx_rush_req_t *q)
 {
     ngx_user_login_t  *login = q->data;
 
-    if (!ngx_user_is_right(&login->flow)) {
-        return RUSH_LOGIN_FAILED;
+    ngx_int_t          rc;
+
+    rc = ngx_user_verified(q, RUSH_LOGIN_FAILED);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (login->flow.user.status != NGX_USER_ACTIVE) {

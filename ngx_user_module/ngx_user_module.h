@@ -196,7 +196,7 @@ ngx_int_t ngx_user_verify(ngx_rush_req_t *q, rush_str_t *password,
 
 /* the hash in flow->user.hash; whether the password was right */
 ngx_int_t ngx_user_take_hash(ngx_rush_req_t *q);
-ngx_uint_t ngx_user_is_right(ngx_user_flow_t *flow);
+ngx_int_t ngx_user_verified(ngx_rush_req_t *q, ngx_int_t wrong);
 
 
 extern ngx_rush_step_t  ngx_user_register_steps[];

@@ -21,6 +21,7 @@ static ngx_int_t ngx_user_weak(ngx_rush_req_t *q, const char *reason);
 static ngx_uint_t ngx_user_is_same(rush_str_t *a, rush_str_t *b);
 static ngx_uint_t ngx_user_is_common(rush_str_t *password);
 static ngx_int_t ngx_user_start(ngx_rush_req_t *q, rush_str_t *password);
+static void ngx_user_uncount(ngx_user_flow_t *flow);
 static void ngx_user_uncounted(void *data, ngx_rush_rows_t *rows,
     ngx_int_t rc);
 
@@ -151,9 +152,7 @@ ngx_user_check_old(ngx_rush_req_t *q)
 static ngx_int_t
 ngx_user_old_checked(ngx_rush_req_t *q)
 {
-    ngx_user_password_t  *pass = q->data;
-
-    return ngx_user_is_right(&pass->flow) ? NGX_OK : RUSH_WRONG_PASSWORD;
+    return ngx_user_verified(q, RUSH_WRONG_PASSWORD);
 }
 
 
@@ -330,7 +329,6 @@ ngx_user_start(ngx_rush_req_t *q, rush_str_t *password)
     ngx_user_flow_t      *flow = q->data;
 
     ngx_int_t             rc;
-    ngx_rush_param_t      param;
     ngx_user_loc_conf_t  *ucf;
 
     ucf = ngx_http_get_module_loc_conf(q->r, ngx_http_user_module);
@@ -349,15 +347,29 @@ ngx_user_start(ngx_rush_req_t *q, rush_str_t *password)
     ngx_explicit_memzero(flow->secret.password, sizeof(flow->secret.password));
     ngx_explicit_memzero(password->data, password->len);
 
-    if (rc != NGX_AGAIN && flow->counted) {
-        /* the password was not looked at: our fault, not a wrong guess */
-        param = ngx_rush_p_int(flow->user.id);
-
-        (void) ngx_rush_mysql_send(ngx_user_stmt(USER_UNCOUNT_TRY), &param, 1,
-                                   ngx_user_uncounted, NULL);
+    if (rc != NGX_AGAIN) {
+        ngx_user_uncount(flow);
     }
 
     return rc;
+}
+
+
+/* the password was not looked at: our fault, not a wrong guess */
+
+static void
+ngx_user_uncount(ngx_user_flow_t *flow)
+{
+    ngx_rush_param_t  param;
+
+    if (!flow->counted) {
+        return;
+    }
+
+    param = ngx_rush_p_int(flow->user.id);
+
+    (void) ngx_rush_mysql_send(ngx_user_stmt(USER_UNCOUNT_TRY), &param, 1,
+                               ngx_user_uncounted, NULL);
 }
 
 
@@ -395,8 +407,20 @@ ngx_user_take_hash(ngx_rush_req_t *q)
 }
 
 
-ngx_uint_t
-ngx_user_is_right(ngx_user_flow_t *flow)
+/* what the thread found: NGX_OK, "wrong", or that it found out nothing */
+
+ngx_int_t
+ngx_user_verified(ngx_rush_req_t *q, ngx_int_t wrong)
 {
-    return flow->secret.ok && flow->user.id != 0;
+    ngx_user_flow_t  *flow = q->data;
+
+    if (flow->secret.failed) {
+        ngx_log_error(NGX_LOG_ERR, q->r->connection->log, 0,
+                      "password cannot be checked");
+        ngx_user_uncount(flow);
+
+        return NGX_ERROR;
+    }
+
+    return (flow->secret.ok && flow->user.id != 0) ? NGX_OK : wrong;
 }

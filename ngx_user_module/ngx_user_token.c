@@ -23,7 +23,7 @@ static ngx_int_t ngx_user_punished(ngx_rush_req_t *q);
 
 static ngx_int_t ngx_user_make_token(ngx_rush_req_t *q,
     ngx_user_session_t *s, u_char *half);
-static void ngx_user_sha256(u_char *dst, u_char *data, size_t len);
+static ngx_int_t ngx_user_sha256(u_char *dst, u_char *data, size_t len);
 static void ngx_user_take_agent(ngx_rush_req_t *q, u_char *buf,
     ngx_str_t *agent);
 
@@ -118,9 +118,14 @@ ngx_user_find_family(ngx_rush_req_t *q)
     }
 
     ngx_memcpy(refresh->half, raw, NGX_USER_HALF_LEN);
-    ngx_user_sha256(refresh->flow.session.family, refresh->half,
-                    NGX_USER_HALF_LEN);
-    ngx_user_sha256(refresh->hash, token->data, token->len);
+
+    if (ngx_user_sha256(refresh->flow.session.family, refresh->half,
+                        NGX_USER_HALF_LEN)
+        != NGX_OK
+        || ngx_user_sha256(refresh->hash, token->data, token->len) != NGX_OK)
+    {
+        return NGX_ERROR;               /* not the token is wrong */
+    }
 
     ngx_explicit_memzero(raw, sizeof(raw));
     ngx_explicit_memzero(token->data, token->len);
@@ -425,12 +430,15 @@ ngx_user_make_token(ngx_rush_req_t *q, ngx_user_session_t *s, u_char *half)
     if (half) {
         ngx_memcpy(raw, half, NGX_USER_HALF_LEN);
 
-    } else {
-        ngx_user_sha256(s->family, raw, NGX_USER_HALF_LEN);
+    } else if (ngx_user_sha256(s->family, raw, NGX_USER_HALF_LEN) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     (void) rush_base64url_encode(s->token, raw, sizeof(raw));
-    ngx_user_sha256(s->hash, s->token, NGX_USER_REFRESH_LEN);
+
+    if (ngx_user_sha256(s->hash, s->token, NGX_USER_REFRESH_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_explicit_memzero(raw, sizeof(raw));
 
@@ -438,13 +446,20 @@ ngx_user_make_token(ngx_rush_req_t *q, ngx_user_session_t *s, u_char *half)
 }
 
 
-static void
+/* OpenSSL takes memory for it */
+
+static ngx_int_t
 ngx_user_sha256(u_char *dst, u_char *data, size_t len)
 {
     u_char  digest[SHA256_DIGEST_LENGTH];
 
-    (void) SHA256(data, len, digest);       /* cannot fail with its own md */
+    if (SHA256(data, len, digest) == NULL) {
+        return NGX_ERROR;
+    }
+
     (void) ngx_hex_dump(dst, digest, SHA256_DIGEST_LENGTH);
+
+    return NGX_OK;
 }
 
 

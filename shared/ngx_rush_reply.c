@@ -84,6 +84,7 @@ ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc)
     ngx_buf_t           *b;
     ngx_str_t            data;
     ngx_uint_t           index;
+    ngx_time_t          *tp;
     ngx_msec_int_t       ms;
     ngx_http_request_t  *r;
     ngx_rush_answer_t   *answer;
@@ -97,8 +98,10 @@ ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc)
         ngx_rush_field_reason(q);
     }
 
-    ms = (ngx_msec_int_t) ((ngx_time() - r->start_sec) * 1000
-                           + (ngx_timeofday()->msec - r->start_msec));
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
 
     ngx_rush_count_answer(q->route ? q->route->index : NGX_RUSH_NO_ROUTE,
                           index, answer->status, ngx_max(ms, 0));
@@ -134,6 +137,7 @@ ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc)
     b = ngx_create_temp_buf(r->pool, len);
 
     if (b == NULL || ngx_rush_reply_headers(q, answer->status) != NGX_OK) {
+        ngx_http_clean_header(r);       /* the error page has its own */
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
@@ -200,6 +204,8 @@ ngx_rush_send(ngx_rush_req_t *q, ngx_uint_t status, ngx_str_t *type,
     b = ngx_create_temp_buf(q->r->pool, ngx_max(len, 1));
 
     if (b == NULL || ngx_rush_reply_headers(q, status) != NGX_OK) {
+        ngx_http_clean_header(q->r);    /* the error has its own, */
+        rush_buf_reset(&q->out);        /* and this is not its data */
         return NGX_ERROR;
     }
 

@@ -33,9 +33,9 @@
  * configuration keep theirs until they leave.  The core zone has one fixed
  * size, hence ids go on over every reload.
  *
- * Not handled: two masters at a time (binary upgrade by USR2) have two core
- * zones.  The new binary needs another rush_node_id, or the old one has to
- * stop first.
+ * Two masters at a time (binary upgrade by USR2) have two core zones: one
+ * takes the even ids, the other the odd ones.  Which one is told to the next
+ * master by the environment.
  */
 
 
@@ -43,6 +43,7 @@
 
 #define NGX_RUSH_CORE_LAYOUT   0x434f5201
 #define NGX_RUSH_CORE_WARN     10000        /* ms */
+#define NGX_RUSH_HALF          "RUSH_ID_HALF"
 
 typedef struct {
     uint64_t              magic;
@@ -69,9 +70,11 @@ static ngx_int_t ngx_rush_zone_map(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_rush_zone_check(ngx_shm_zone_t *shm_zone,
     ngx_rush_zone_head_t *head);
 static ngx_rush_zone_head_t *ngx_rush_zone_create(ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_rush_core_half(ngx_cycle_t *cycle);
 static ngx_int_t ngx_rush_core_fresh(void *base, size_t size, ngx_log_t *log);
 
 
+static ngx_int_t            ngx_rush_id_half = NGX_CONF_UNSET;
 static ngx_uint_t           ngx_rush_id_node;
 static ngx_rush_core_sh_t  *ngx_rush_core_sh;
 
@@ -349,7 +352,7 @@ ngx_rush_core_zone(ngx_conf_t *cf)
     ngx_rush_zone_t  *zone;
 
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_rush_zone_t));
-    if (zone == NULL) {
+    if (zone == NULL || ngx_rush_core_half(cf->cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -362,6 +365,40 @@ ngx_rush_core_zone(ngx_conf_t *cf)
     zone->link = (void **) &ngx_rush_core_sh;
 
     return ngx_rush_zone_add(cf, zone);
+}
+
+
+/*
+ * nginx hands the variables of "env" on to the binary that follows.  Ours is
+ * read once: without a master the environment becomes that of the follower.
+ */
+
+static ngx_int_t
+ngx_rush_core_half(ngx_cycle_t *cycle)
+{
+    char             *value;
+    ngx_str_t        *env;
+    ngx_core_conf_t  *ccf;
+
+    if (ngx_rush_id_half == NGX_CONF_UNSET) {
+        value = getenv(NGX_RUSH_HALF);
+        ngx_rush_id_half = (value != NULL && value[0] == '1');
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    env = ngx_array_push(&ccf->env);
+    if (env == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the name only, as after "env name=value" */
+
+    env->data = (u_char *) (ngx_rush_id_half ? NGX_RUSH_HALF "=0"
+                                             : NGX_RUSH_HALF "=1");
+    env->len = sizeof(NGX_RUSH_HALF) - 1;
+
+    return NGX_OK;
 }
 
 
@@ -412,8 +449,10 @@ ngx_rush_id(void)
         return 0;
     }
 
-    id = rush_id_next(&ngx_rush_core_sh->state, ngx_rush_now_ms(),
-                      ngx_rush_id_node);
+    do {
+        id = rush_id_next(&ngx_rush_core_sh->state, ngx_rush_now_ms(),
+                          ngx_rush_id_node);
+    } while (id != 0 && (id & 1) != ngx_rush_id_half);
 
     if (id != 0) {
         return id;

@@ -190,7 +190,10 @@ rush_jwt_prepare(rush_jwt_key_t *key, const unsigned char *secret, size_t len)
         memcpy(inner, secret, len);
 
     } else {
-        SHA256(secret, len, inner);
+        /* SHA256() in one call takes memory */
+        SHA256_Init(&key->inner);
+        SHA256_Update(&key->inner, secret, len);
+        SHA256_Final(inner, &key->inner);
     }
 
     for (i = 0; i < RUSH_JWT_BLOCK; i++) {

@@ -61,6 +61,7 @@ rush_password_work(void *data)
     struct crypt_data  *cd;
 
     p->ok = 0;
+    p->failed = 0;
     memset(p->result, 0, sizeof(p->result));
 
     cd = NULL;
@@ -76,6 +77,7 @@ rush_password_work(void *data)
 
     cd = calloc(1, sizeof(struct crypt_data));  /* 32K: too much for a stack */
     if (cd == NULL) {
+        p->failed = 1;
         goto done;
     }
 

@@ -35,6 +35,7 @@ typedef struct {
     char                stored[64];     /* NUL-terminated hash */
     char                result[64];     /* the same */
     int                 ok;             /* hashed, or it is the password */
+    int                 failed;         /* no memory: it was not looked at */
 } rush_password_t;
 
 

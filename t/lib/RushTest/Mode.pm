@@ -28,7 +28,7 @@ my %modes = map { $_ => 1 } qw(hup single one four bytewise leak);
 die "no mode \"$MODE\"\n" if $MODE ne '' && !$modes{$MODE};
 
 my %unfit = (
-    hup => {},
+    hup => { '60-reload.t' => 'it reloads by itself' },
     single => {},
     one => {},
     four => {},
@@ -71,6 +71,11 @@ sub nginx {
 sub edges {
     return $MODE eq 'bytewise' ? qw(nginx_redis nginx_mysql) : ();
 }
+
+
+# do workers stay the same as long as nothing happens?
+
+sub workers_stay { return $MODE ne 'hup' }
 
 
 sub before_request {

@@ -502,7 +502,7 @@ sub ask {
 sub load_tool {
     my $root = $RushTest::ROOT;
     my $bin = "$RushTest::BUILD/t-load";
-    my @src = ("$root/bench/load.c", glob "$root/shared/rush_*.c");
+    my @src = glob "$root/bench/load*.c $root/shared/rush_*.c";
 
     open my $lock, '>', "$bin.lock" or die "$bin.lock: $!";
     flock $lock, LOCK_EX or die;
@@ -520,8 +520,9 @@ sub load_tool {
 }
 
 
-# o: conns, requests, users, first, node, path, body, rate, seconds.  As a
-# process of its own when "background": load_end() waits for it
+# o: conns, requests, users, first, node, path, body, rate, seconds, close =>
+# 1 (a connection each).  load_start() does not wait; load_end($load) does,
+# load_end($load, 1) stops it
 
 sub load {
     my ($t, %o) = @_;
@@ -540,6 +541,7 @@ sub load_start {
 
     push @cmd, '-r', $o{rate} if $o{rate};
     push @cmd, '-t', $o{seconds} if $o{seconds};
+    push @cmd, '-C' if $o{close};
     push @cmd, $t->url($o{node}) . $o{path};
 
     my $pid = fork() // die "fork: $!";
@@ -559,8 +561,9 @@ sub load_start {
 
 
 sub load_end {
-    my ($load) = @_;
+    my ($load, $now) = @_;
 
+    CORE::kill TERM => $load->{pid} if $now;
     waitpid $load->{pid}, 0;
 
     my $text = RushTest::slurp("$load->{out}.json");
