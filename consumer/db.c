@@ -14,6 +14,7 @@
 
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "db.h"
 
@@ -25,6 +26,7 @@
 #define RUSH_DB_CAP_BULK     4
 
 
+static void rush_db_end(rush_db_t *db);
 static int rush_db_session(rush_db_t *db);
 static int rush_db_command(rush_db_t *db, const char *text);
 
@@ -55,13 +57,26 @@ rush_db_destroy(rush_db_t *db)
         return;
     }
 
-    rush_db_close(db);
+    rush_db_end(db);
     free(db);
 }
 
 
 void
 rush_db_close(rush_db_t *db)
+{
+    /* the library would wait for an answer that is not read to its end */
+
+    if (db->my != NULL) {
+        (void) shutdown(mysql_get_socket(db->my), SHUT_RDWR);
+    }                                   /* or there is none */
+
+    rush_db_end(db);
+}
+
+
+static void
+rush_db_end(rush_db_t *db)
 {
     size_t  i;
 

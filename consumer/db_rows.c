@@ -162,9 +162,16 @@ rush_db_fetch(rush_db_t *db, MYSQL_STMT *st, const char *what,
 
     mysql_free_result(meta);
 
-    /* a fault may have closed the connection and freed the statement */
+    /*
+     * A fault may have closed the connection and freed the statement.  What
+     * was not read to its end cannot be freed: of a result without rows the
+     * library would wait for some until its timeout.
+     */
 
-    if (db->my != NULL) {
+    if (db->my != NULL && rc != RUSH_OK) {
+        rush_db_close(db);
+
+    } else if (db->my != NULL) {
         (void) mysql_stmt_free_result(st);
     }
 

@@ -144,7 +144,7 @@ ngx_seckill_find_order(ngx_rush_req_t *q)
 {
     ngx_seckill_order_detail_t  *order = q->data;
 
-    ngx_rush_param_t  p[2];
+    ngx_rush_param_t  p;
 
     if (rush_order_no_parse(order->id.data, order->id.len, &order->order_id,
                             &order->activity)
@@ -153,11 +153,10 @@ ngx_seckill_find_order(ngx_rush_req_t *q)
         return RUSH_NOT_FOUND;
     }
 
-    p[0] = ngx_rush_p_str(&order->id);
-    p[1] = ngx_rush_p_int(q->user.user);
+    p = ngx_rush_p_str(&order->id);
 
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_BY_USER],
-                          p, 2, RUSH_INTERNAL);
+    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
+                          &p, 1, RUSH_INTERNAL);
 }
 
 
@@ -165,6 +164,10 @@ static ngx_int_t
 ngx_seckill_order_found(ngx_rush_req_t *q)
 {
     ngx_seckill_order_detail_t  *order = q->data;
+
+    if (ngx_seckill_is_strange(q)) {
+        return RUSH_NOT_FOUND;
+    }
 
     if (q->rows->n) {
         ngx_seckill_put_order(&q->out, q->rows, 0, 0);
@@ -214,13 +217,12 @@ ngx_seckill_order_cancelled(ngx_rush_req_t *q)
 {
     ngx_seckill_order_cancel_t  *order = q->data;
 
-    ngx_rush_param_t  p[2];
+    ngx_rush_param_t  p;
 
-    p[0] = ngx_rush_p_str(&order->id);
-    p[1] = ngx_rush_p_int(q->user.user);
+    p = ngx_rush_p_str(&order->id);
 
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_BY_USER],
-                          p, 2, RUSH_INTERNAL);
+    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
+                          &p, 1, RUSH_INTERNAL);
 }
 
 
@@ -230,6 +232,10 @@ ngx_seckill_check_cancelled(ngx_rush_req_t *q)
     ngx_seckill_order_cancel_t  *order = q->data;
 
     ngx_str_t  *reason;
+
+    if (ngx_seckill_is_strange(q)) {
+        return RUSH_NOT_FOUND;
+    }
 
     if (q->rows->n == 0) {
 

@@ -42,7 +42,7 @@ ngx_seckill_find_result(ngx_rush_req_t *q)
 {
     ngx_seckill_result_t  *result = q->data;
 
-    ngx_rush_param_t  p[2];
+    ngx_rush_param_t  p;
 
     if (rush_order_no_parse(result->order_no.data, result->order_no.len,
                             &result->order_id, &result->activity)
@@ -51,11 +51,10 @@ ngx_seckill_find_result(ngx_rush_req_t *q)
         return RUSH_NOT_FOUND;
     }
 
-    p[0] = ngx_rush_p_str(&result->order_no);
-    p[1] = ngx_rush_p_int(q->user.user);
+    p = ngx_rush_p_str(&result->order_no);
 
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_BY_USER],
-                          p, 2, RUSH_INTERNAL);
+    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
+                          &p, 1, RUSH_INTERNAL);
 }
 
 
@@ -63,6 +62,10 @@ static ngx_int_t
 ngx_seckill_result_found(ngx_rush_req_t *q)
 {
     ngx_seckill_result_t  *result = q->data;
+
+    if (ngx_seckill_is_strange(q)) {
+        return RUSH_NOT_FOUND;
+    }
 
     if (q->rows->n) {
         ngx_seckill_put_result(q);

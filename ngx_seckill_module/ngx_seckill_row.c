@@ -192,6 +192,14 @@ ngx_seckill_is_young(int64_t id)
 }
 
 
+ngx_uint_t
+ngx_seckill_is_strange(ngx_rush_req_t *q)
+{
+    return q->rows->n
+           && ngx_rush_cell_int(q->rows, 0, O_USER) != q->user.user;
+}
+
+
 void
 ngx_seckill_put_admin_activity(rush_buf_t *b, ngx_rush_rows_t *rows,
     ngx_uint_t row)

@@ -94,5 +94,8 @@ int64_t ngx_seckill_held(ngx_rush_req_t *q);
 /* an order number so young that its row may still be on the way */
 ngx_uint_t ngx_seckill_is_young(int64_t id);
 
+/* after order_any: there is a row, and it is not the caller's */
+ngx_uint_t ngx_seckill_is_strange(ngx_rush_req_t *q);
+
 
 #endif /* _NGX_SECKILL_ROW_H_INCLUDED_ */

@@ -8,12 +8,6 @@ SELECT a.id, a.product_id, a.title, p.title, p.image, a.price, p.price,
  WHERE a.status <> 0 AND a.stop_ms > ?
  ORDER BY a.start_ms, a.id LIMIT 2000;
 
--- name: order_by_user
-SELECT order_no, user_id, activity_id, product_id, req_id, qty, price, amount,
-       title, status, stock_state, cancel_reason, granted_ms, pay_deadline_ms,
-       paid_ms, closed_ms
-  FROM orders WHERE order_no = ? AND user_id = ?;
-
 -- name: orders_by_user
 SELECT order_no, user_id, activity_id, product_id, req_id, qty, price, amount,
        title, status, stock_state, cancel_reason, granted_ms, pay_deadline_ms,

@@ -287,6 +287,12 @@ ngx_rush_cell_int(ngx_rush_rows_t *rows, ngx_uint_t row, ngx_uint_t col)
     ngx_str_t   *cell;
     ngx_uint_t   minus;
 
+    /* a count has always one row, from a server in its senses */
+
+    if (row >= rows->n) {
+        return 0;
+    }
+
     cell = ngx_rush_cell(rows, row, col);
 
     if (cell->len == 0) {

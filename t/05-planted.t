@@ -24,7 +24,8 @@ foreach my $patch (@patches) {
     my @head = map { scalar <$fh> } 1 .. 4;
     close $fh;
 
-    like(join('', @head), qr/\A# \S.*\n# breaks: \S.*\n# found by: \S+\n\n\z/,
+    like(join('', @head),
+         qr/\A# \Q$name\E: \S.*\n# breaks: \S.*\n# found by: \S.*\n\n\z/,
          "$name: head");
 
     my $out = qx(cd '$root' && patch -p1 -F0 -N --dry-run < '$patch' 2>&1);

@@ -319,6 +319,20 @@ subtest 'results' => sub {
 };
 
 
+# who holds units of the activity is told to wait for a row, of his own alone
+
+subtest 'foreign, to another buyer' => sub {
+    my $id = $t->activity();
+    my ($user, $other) = (user(), user());
+    my $no = bought($id, $user);
+
+    bought($id, $other);
+    is(told($_->($no, $other)), '404 4', 'foreign')
+        foreach \&detail, \&cancel, \&result;
+    is(data(detail($no, $user))->{status}, 1, 'nothing happened');
+};
+
+
 subtest 'requests' => sub {
     my $id = $t->activity();
     my ($user, $other) = (user(), user());
