@@ -233,7 +233,7 @@ rush_rebuild_verify(rush_controller_t *ctl, const rush_wish_t *wish,
                           "left of %lld", (long long) digest.fields,
                           (long long) built->fields,
                           (long long) digest.units,
-                          (long long) (built->units + built->dead),
+                          (long long) built->units + built->dead,
                           (long long) meta.remain, (long long) meta.total);
 
         return RUSH_ERROR;
