@@ -12,7 +12,11 @@
  *     -n N      requests in all (100000), also the number of users in turn
  *     -t S      stop after S seconds
  *     -r R      open loop: R requests/s at even times; the time of a request
- *               counts from when it was due, so a slow server cannot hide
+ *               counts from when it was due, so a slow server cannot hide.
+ *               R:S,R:S... that many for so many seconds each, then it ends
+ *     -d MS     a request that found no free connection for so long is dropped
+ *     -C        a connection for each request
+ *     -l FILE   writes a line of JSON each second
  *     -m M      method (GET)
  *     -b BODY   JSON body
  *     -k FILE   token key; -u N first user id (1000000); -U N users in turn
@@ -25,7 +29,7 @@
  *     -s FILE   is made when the tokens are signed and the clock starts
  *     -o FILE   writes "user code" a line for each answer of code 0
  *
- * It talks to loopback only and stops by itself.
+ * It talks to loopback only and stops by itself, or by SIGTERM.
  */
 
 
@@ -36,6 +40,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,13 +49,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rush_base.h"
-#include "rush_jwt.h"
+#include "load.h"
 
 
 #define BUF        16384
-#define MAX_CODE   100000
-#define BUCKETS    (64 * 16)            /* 16 steps a power of two, in us */
 
 
 typedef struct {
@@ -59,22 +61,29 @@ typedef struct {
     size_t        in_len;
     int64_t       due;                  /* us */
     long          user;                 /* index */
+    int           phase;                /* of the rate */
     unsigned      busy:1;
     char          out[4096];
     char          in[BUF];
 } conn_t;
 
 
-static struct {
+typedef struct {
     long          connections, requests, users, warm;
-    double        seconds, rate;
+    double        seconds;
+    int           drop, close_each;
     const char   *method, *body, *key, *path, *other, *mark;
     long          every, first, spin;
     char          host[64];
     int           port;
-    FILE         *granted;
-} opt = { 64, 100000, 0, 0, 0, 0, "GET", NULL, NULL, "/", NULL, NULL, 0,
-          1000000, 0, "127.0.0.1", 80, NULL };
+    FILE         *granted, *timeline;
+} options_t;
+
+
+static options_t   opt = {
+    .connections = 64, .requests = 100000, .method = "GET", .path = "/",
+    .first = 1000000, .host = "127.0.0.1", .port = 80
+};
 
 
 static int         ep;
@@ -82,11 +91,11 @@ static char      **tokens;
 static conn_t     *conns;
 static conn_t    **idle;
 static long        nidle;
-static long        sent, answered, failed, reconnects;
+static long        sent, answered, reconnects;
 static long        served;              /* by the warm-up */
-static long        codes[MAX_CODE], statuses[600];
-static uint64_t    hist[BUCKETS];
 static int64_t     started;
+
+static volatile sig_atomic_t  stopped;
 
 
 static void
@@ -104,103 +113,6 @@ now_us(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
-}
-
-
-static int
-bucket(int64_t us)
-{
-    int  power;
-
-    if (us < 16) {
-        return us < 0 ? 0 : (int) us;
-    }
-
-    power = 63 - __builtin_clzll((unsigned long long) us);
-    return (power - 3) * 16 + (int) ((us >> (power - 4)) & 15);
-}
-
-
-static double
-percentile(double p)
-{
-    int       i;
-    uint64_t  n, all;
-
-    for (i = 0, all = 0; i < BUCKETS; i++) {
-        all += hist[i];
-    }
-
-    n = 0;
-
-    for (i = 0; i < BUCKETS; i++) {
-        n += hist[i];
-
-        if (n && n >= p * all) {
-            return i < 16 ? i
-                   : (double) ((16ULL + i % 16 + 1) << (i / 16 - 1));
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-make_tokens(void)
-{
-    long            i, n;
-    char           *text;
-    FILE           *f;
-    size_t          len;
-    rush_jwt_t     *jwt;
-    const char     *err;
-    rush_claims_t   claims;
-    unsigned char   token[RUSH_JWT_MAX_LEN];
-
-    if (opt.key == NULL) {
-        return;
-    }
-
-    f = fopen(opt.key, "r");
-    text = malloc(65536);
-    jwt = rush_jwt_create("rush", "rush", 30);
-    if (f == NULL || text == NULL || jwt == NULL) {
-        die(opt.key);
-    }
-
-    len = fread(text, 1, 65536, f);
-    fclose(f);
-
-    if (rush_jwt_load(jwt, (unsigned char *) text, len, &err) != RUSH_OK) {
-        fprintf(stderr, "load: %s: %s\n", opt.key, err);
-        exit(1);
-    }
-
-    n = opt.users;
-    tokens = calloc(n, sizeof(char *));
-    if (tokens == NULL) {
-        die("tokens");
-    }
-
-    memset(&claims, 0, sizeof(claims));
-    claims.version = 1;
-    claims.issued = time(NULL);
-    claims.expires = claims.issued + 7200;
-
-    for (i = 0; i < n; i++) {
-        claims.user = opt.first + i;
-        claims.session = 1 + i;
-        len = rush_jwt_sign(jwt, &claims, token);
-        tokens[i] = len ? strndup((char *) token, len) : NULL;
-
-        if (tokens[i] == NULL) {
-            die("token");
-        }
-    }
-
-    rush_jwt_destroy(jwt);
-    free(text);
 }
 
 
@@ -249,8 +161,11 @@ static void
 close_conn(conn_t *c)
 {
     close(c->fd);
-    reconnects++;
-    open_conn(c);
+
+    if (!opt.close_each) {
+        reconnects++;
+        open_conn(c);
+    }
 }
 
 
@@ -267,12 +182,15 @@ send_request(conn_t *c, int64_t due)
         path = opt.other;
     }
 
+    c->phase = load_rate_phase();
     c->user = opt.users ? (served + sent) % opt.users : 0;
     sent++;
+    load_stat_sent(c->phase);
 
     n = snprintf(c->out, sizeof(c->out),
                  "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                 "User-Agent: rush-load\r\nAccept: */*\r\n", opt.method, path);
+                 "User-Agent: rush-load\r\nAccept: */*\r\n%s", opt.method, path,
+                 opt.close_each ? "Connection: close\r\n" : "");
 
     if (tokens) {
         n += snprintf(c->out + n, sizeof(c->out) - n,
@@ -291,13 +209,18 @@ send_request(conn_t *c, int64_t due)
                       ? "Content-Length: 0\r\n" : "");
     }
 
+    if (opt.close_each) {
+        open_conn(c);
+    }
+
     c->due = due;
     c->busy = 1;
     c->in_len = 0;
     rc = write(c->fd, c->out, n);
 
     if (rc != n) {
-        failed++;
+        load_stat_failed(c->phase);
+        answered++;
         close_conn(c);
         idle[nidle++] = c;
     }
@@ -331,16 +254,10 @@ parse_answer(conn_t *c)
         return 0;
     }
 
-    if (status > 0 && status < 600) {
-        statuses[status]++;
-    }
-
     p = strstr(end, "\"code\":");
     code = p ? strtol(p + 7, NULL, 10) : -1;
 
-    if (code >= 0 && code < MAX_CODE) {
-        codes[code]++;
-    }
+    load_stat_answer(c->phase, status, code, now_us() - c->due);
 
     if (code == 0 && opt.granted) {
         fprintf(opt.granted, "%ld %ld\n", opt.first + c->user, code);
@@ -363,7 +280,7 @@ read_answer(conn_t *c)
 
     if (n <= 0 || c->in_len + n == BUF - 1) {
         if (c->busy) {
-            failed++;
+            load_stat_failed(c->phase);
             answered++;
             idle[nidle++] = c;
         }
@@ -378,12 +295,11 @@ read_answer(conn_t *c)
         return;
     }
 
-    hist[bucket(now_us() - c->due)]++;
     answered++;
     c->busy = 0;
     idle[nidle++] = c;
 
-    if (strcasestr(c->in, "\r\nConnection: close")) {
+    if (opt.close_each || strcasestr(c->in, "\r\nConnection: close")) {
         close_conn(c);
     }
 }
@@ -392,40 +308,74 @@ read_answer(conn_t *c)
 static int
 ended(int64_t now)
 {
-    return sent >= opt.requests
+    return stopped || sent >= opt.requests || load_rate_over()
            || (opt.seconds > 0 && now - started > opt.seconds * 1e6);
 }
 
 
-static int
-may_send(int64_t now)
+static void
+send_due(int64_t now)
 {
-    if (ended(now)) {
-        return 0;
+    int64_t  due;
+
+    while (!ended(now)) {
+        due = load_rate() ? started + load_rate_due() : now;
+
+        if (due > now) {
+            return;
+        }
+
+        if (nidle) {
+            nidle--;
+            send_request(idle[nidle], due);
+
+        } else if (opt.drop && now - due > opt.drop * 1000L) {
+            load_stat_dropped(load_rate_phase());
+
+        } else {
+            return;
+        }
+
+        load_rate_next();
+    }
+}
+
+
+/* in ms; below one it polls, sleeping would be too long */
+
+static int
+pause_ms(int64_t now)
+{
+    int64_t  left;
+
+    if (opt.spin || ended(now) || !load_rate()) {
+        return opt.spin ? 0 : 100;
     }
 
-    return opt.rate == 0 || (now - started) * opt.rate / 1e6 >= sent + 1;
+    left = started + load_rate_due() - now;
+
+    return left > 0 ? (int) (left / 1000) : 0;
 }
 
 
 static void
 run(void)
 {
-    int                  i, n, timeout;
-    int64_t              now;
+    int                  i, n;
+    int64_t              now, second;
     struct epoll_event   events[256];
 
     started = now_us();
+    second = started + 1000000;
+    load_rate_start();
 
     for ( ;; ) {
         now = now_us();
+        send_due(now);
 
-        while (nidle && may_send(now)) {
-            nidle--;
-            send_request(idle[nidle],
-                         opt.rate > 0 ? started
-                                        + (int64_t) (sent / opt.rate * 1e6)
-                                      : now);
+        if (opt.timeline && now >= second) {
+            load_stat_second(opt.timeline, (now - started) / 1e6);
+            second += 1000000;
         }
 
         if ((answered >= sent && ended(now))
@@ -434,13 +384,34 @@ run(void)
             return;
         }
 
-        timeout = (opt.rate > 0 || opt.spin) ? 0 : 100;
-        n = epoll_wait(ep, events, 256, timeout);
+        n = epoll_wait(ep, events, 256, pause_ms(now));
 
         for (i = 0; i < n; i++) {
             read_answer(events[i].data.ptr);
         }
     }
+}
+
+
+static void
+stop(int sig)
+{
+    stopped = 1;
+}
+
+
+static FILE *
+create(const char *name)
+{
+    FILE  *f;
+
+    f = fopen(name, "w");
+
+    if (f == NULL) {
+        die(name);
+    }
+
+    return f;
 }
 
 
@@ -474,50 +445,21 @@ parse_url(char *url)
 
 
 static void
-report(double seconds)
+parse_options(int argc, char **argv)
 {
-    long  i, n;
+    int  ch;
 
-    printf("{\"requests\":%ld,\"failed\":%ld,\"reconnects\":%ld,"
-           "\"seconds\":%.3f,\"rps\":%.0f,\"p50_us\":%.0f,\"p90_us\":%.0f,"
-           "\"p99_us\":%.0f,\"p999_us\":%.0f,\"status\":{",
-           answered, failed, reconnects, seconds, answered / seconds,
-           percentile(0.5), percentile(0.9), percentile(0.99),
-           percentile(0.999));
+    static const char  letters[] = "c:n:t:r:d:Cl:m:b:Bk:u:U:x:p:w:s:o:z";
 
-    for (i = 0, n = 0; i < 600; i++) {
-        if (statuses[i]) {
-            printf("%s\"%ld\":%ld", n++ ? "," : "", i, statuses[i]);
-        }
-    }
-
-    printf("},\"code\":{");
-
-    for (i = 0, n = 0; i < MAX_CODE; i++) {
-        if (codes[i]) {
-            printf("%s\"%ld\":%ld", n++ ? "," : "", i, codes[i]);
-        }
-    }
-
-    printf("}}\n");
-}
-
-
-int
-main(int argc, char **argv)
-{
-    int      ch;
-    long     i, requests;
-    FILE    *f;
-    double   seconds, rate;
-    int64_t  t;
-
-    while ((ch = getopt(argc, argv, "c:n:t:r:m:b:Bk:u:U:x:p:w:s:o:z")) != -1) {
+    while ((ch = getopt(argc, argv, letters)) != -1) {
         switch (ch) {
         case 'c': opt.connections = atol(optarg); break;
         case 'n': opt.requests = atol(optarg); break;
         case 't': opt.seconds = strtod(optarg, NULL); break;
-        case 'r': opt.rate = strtod(optarg, NULL); break;
+        case 'r': load_rate_parse(optarg); break;
+        case 'd': opt.drop = atoi(optarg); break;
+        case 'C': opt.close_each = 1; break;
+        case 'l': opt.timeline = create(optarg); break;
         case 'm': opt.method = optarg; break;
         case 'b': opt.body = optarg; break;
         case 'B': opt.body = opt.key = NULL; break;
@@ -529,14 +471,14 @@ main(int argc, char **argv)
         case 'x': opt.other = optarg; break;
         case 'p': opt.every = atol(optarg); break;
         case 'w': opt.warm = atol(optarg); break;
-        case 'o': opt.granted = fopen(optarg, "w"); break;
-        default: return 2;
+        case 'o': opt.granted = create(optarg); break;
+        default: exit(2);
         }
     }
 
     if (optind != argc - 1 || opt.connections < 1) {
         fprintf(stderr, "usage: load [options] http://127.0.0.1:PORT/path\n");
-        return 2;
+        exit(2);
     }
 
     parse_url(argv[optind]);
@@ -544,56 +486,85 @@ main(int argc, char **argv)
     if (opt.users == 0) {
         opt.users = opt.requests + opt.warm;
     }
+}
 
-    make_tokens();
+
+/* as fast as it goes, and forgotten */
+
+static void
+warm_up(void)
+{
+    options_t  saved;
+
+    saved = opt;
+    opt.requests = opt.warm;
+    opt.seconds = 0;
+    opt.timeline = NULL;
+    load_rate_off(1);
+
+    run();
+
+    load_rate_off(0);
+    opt = saved;
+    served = sent;
+    sent = answered = reconnects = 0;
+    load_stat_clear();
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int64_t  t;
+
+    parse_options(argc, argv);
+
+    if (opt.key) {
+        tokens = load_tokens(opt.key, opt.first, opt.users);
+
+        if (tokens == NULL) {
+            return 1;
+        }
+    }
 
     ep = epoll_create1(0);
     conns = calloc(opt.connections, sizeof(conn_t));
     idle = calloc(opt.connections, sizeof(conn_t *));
 
-    if (ep == -1 || conns == NULL || idle == NULL) {
+    if (ep == -1 || conns == NULL || idle == NULL
+        || signal(SIGTERM, stop) == SIG_ERR)
+    {
         die("start");
     }
 
-    for (i = 0; i < opt.connections; i++) {
-        open_conn(&conns[i]);
-        idle[nidle++] = &conns[i];
+    while (nidle < opt.connections) {
+        if (!opt.close_each) {
+            open_conn(&conns[nidle]);
+        }
+
+        idle[nidle] = &conns[nidle];
+        nidle++;
     }
 
     if (opt.warm) {
-        requests = opt.requests;
-        seconds = opt.seconds;
-        rate = opt.rate;
-        opt.requests = opt.warm;
-        opt.seconds = opt.rate = 0;
-        run();
-
-        opt.requests = requests;
-        opt.seconds = seconds;
-        opt.rate = rate;
-        served = sent;
-        sent = answered = failed = reconnects = 0;
-        memset(hist, 0, sizeof(hist));
-        memset(codes, 0, sizeof(codes));
-        memset(statuses, 0, sizeof(statuses));
+        warm_up();
     }
 
     if (opt.mark) {
-        f = fopen(opt.mark, "w");
-
-        if (f == NULL || fclose(f) != 0) {
-            die(opt.mark);
-        }
-
+        fclose(create(opt.mark));
         usleep(20000);                  /* whoever measures begins now */
     }
 
     t = now_us();
     run();
-    report((now_us() - t) / 1e6);
+    load_stat_report((now_us() - t) / 1e6, reconnects);
 
     if (opt.granted) {
         fclose(opt.granted);
+    }
+
+    if (opt.timeline) {
+        fclose(opt.timeline);
     }
 
     return 0;
