@@ -126,9 +126,10 @@ int rush_follow(rush_controller_t *ctl);
 int rush_change(rush_controller_t *ctl, const rush_wish_t *wish,
     const rush_meta_t *meta, const char *state, int64_t epoch);
 
-/* the next epoch, stored in MySQL before Redis can have it */
+/* one that neither side has had */
+int64_t rush_epoch_next(const rush_wish_t *wish, const rush_meta_t *meta);
 int rush_epoch_raise(rush_controller_t *ctl, const rush_wish_t *wish,
-    const rush_meta_t *meta, int64_t *epoch);
+    int64_t epoch);
 
 /* arguments of load.lua and rebuild.lua, ids of operations included */
 int rush_load_args(rush_controller_t *ctl, const rush_wish_t *wish,

@@ -283,7 +283,9 @@ rush_follow_load(rush_controller_t *ctl, const rush_wish_t *wish,
 
     /* nobody has ever bought from it */
 
-    if (rush_epoch_raise(ctl, wish, meta, &epoch) != RUSH_OK
+    epoch = rush_epoch_next(wish, meta);
+
+    if (rush_epoch_raise(ctl, wish, epoch) != RUSH_OK
         || rush_load_args(ctl, wish, epoch, rush_wish_state(ctl, wish),
                           wish->total)
            != RUSH_OK)
@@ -327,7 +329,9 @@ rush_follow_change(rush_controller_t *ctl, const rush_wish_t *wish,
 
         /* copies made under the old rules are to be refused */
 
-        if (rush_epoch_raise(ctl, wish, meta, &epoch) != RUSH_OK) {
+        epoch = rush_epoch_next(wish, meta);
+
+        if (rush_epoch_raise(ctl, wish, epoch) != RUSH_OK) {
             return RUSH_ERROR;
         }
 
@@ -378,9 +382,18 @@ rush_change(rush_controller_t *ctl, const rush_wish_t *wish,
 }
 
 
+int64_t
+rush_epoch_next(const rush_wish_t *wish, const rush_meta_t *meta)
+{
+    /* a MySQL that lost its last seconds may be behind */
+
+    return 1 + (meta->epoch > wish->epoch ? meta->epoch : wish->epoch);
+}
+
+
 int
 rush_epoch_raise(rush_controller_t *ctl, const rush_wish_t *wish,
-    const rush_meta_t *meta, int64_t *epoch)
+    int64_t epoch)
 {
     int           rc;
     rush_rows_t   rows;
@@ -388,11 +401,7 @@ rush_epoch_raise(rush_controller_t *ctl, const rush_wish_t *wish,
 
     memset(&rows, 0, sizeof(rush_rows_t));
 
-    /* a MySQL that lost its last seconds may be behind */
-
-    *epoch = 1 + (meta->epoch > wish->epoch ? meta->epoch : wish->epoch);
-
-    params[0] = rush_p_int(*epoch);
+    params[0] = rush_p_int(epoch);
     params[1] = rush_p_int(wish->id);
     params[2] = rush_p_int(wish->epoch);
 

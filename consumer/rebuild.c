@@ -6,6 +6,11 @@
  * drained first: what it holds was granted, and counting before would sell
  * it a second time.  Nobody buys meanwhile: the gate is shut, or the activity
  * is off.
+ *
+ * A command may reach Redis long after its sender gave up.  The activity is
+ * closed under a new epoch, so that none of an earlier turn is obeyed from
+ * then on; and MySQL has the epoch of what was built only after a look at it,
+ * because the one that finds both sides under one epoch switches it on.
  */
 
 
@@ -36,7 +41,7 @@ typedef struct {
 
 
 static int rush_rebuild_close(rush_controller_t *ctl,
-    const rush_wish_t *wish, const rush_meta_t *meta);
+    const rush_wish_t *wish, rush_meta_t *meta);
 static int rush_rebuild_sold(rush_controller_t *ctl, rush_wish_t *wish,
     int64_t units, int fix);
 static int rush_rebuild_swap(rush_controller_t *ctl,
@@ -78,7 +83,6 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
         || rush_stream_drain(ctl->daemon, ctl->rd, ctl->db, id) != RUSH_OK
         || RUSH_FP("C2")
         || rush_wish_read(ctl, id, &wish) != RUSH_OK
-        || rush_epoch_raise(ctl, &wish, &meta, &epoch) != RUSH_OK
         || rush_build(ctl, id, &digest) != RUSH_OK
         || rush_rebuild_sold(ctl, &wish, digest.units, fix) != RUSH_OK
         || rush_build_dead(ctl, &wish, &digest) != RUSH_OK
@@ -87,13 +91,15 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
         return RUSH_ERROR;
     }
 
-    /* closed until it was looked at */
+    epoch = rush_epoch_next(&wish, &meta);
 
     if (rush_rebuild_swap(ctl, &wish, epoch,
                           wish.total - wish.sold - digest.dead)
         != RUSH_OK
         || rush_rebuild_verify(ctl, &wish, &digest) != RUSH_OK
+        || rush_epoch_raise(ctl, &wish, epoch) != RUSH_OK
         || rush_meta_read(ctl, id, &meta) != RUSH_OK
+        || meta.epoch != epoch
         || rush_change(ctl, &wish, &meta, rush_wish_state(ctl, &wish), 0)
            != RUSH_OK)
     {
@@ -114,13 +120,23 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
 
 static int
 rush_rebuild_close(rush_controller_t *ctl, const rush_wish_t *wish,
-    const rush_meta_t *meta)
+    rush_meta_t *meta)
 {
+    int64_t  epoch;
+
     if (meta->epoch == 0) {
         return RUSH_OK;
     }
 
-    return rush_change(ctl, wish, meta, "off", 0);
+    epoch = rush_epoch_next(wish, meta);
+
+    if (rush_change(ctl, wish, meta, "off", epoch) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    meta->epoch = epoch;
+
+    return RUSH_OK;
 }
 
 

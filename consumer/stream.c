@@ -29,7 +29,7 @@ typedef enum {
 
 
 static int rush_writer_turn(rush_store_t *s, rush_writer_t *w);
-static int rush_writer_join(rush_store_t *s, rush_writer_t *w);
+static int rush_writer_join(rush_store_t *s);
 static int rush_writer_read(rush_store_t *s, rush_activity_t *only,
     rush_read_e what, int64_t block, size_t *n);
 static int rush_writer_claim(rush_store_t *s, rush_activity_t *a,
@@ -80,7 +80,7 @@ rush_writer_run(rush_writer_t *w)
             discover = now + d->conf.discover * 1000;
 
             if (rush_activity_warm(s) != RUSH_OK
-                || rush_writer_join(s, w) != RUSH_OK)
+                || rush_writer_join(s) != RUSH_OK)
             {
                 (void) rush_wait(d, 50);
                 discover = 0;
@@ -155,7 +155,7 @@ rush_writer_turn(rush_store_t *s, rush_writer_t *w)
 /* for each activity that is new to this writer */
 
 static int
-rush_writer_join(rush_store_t *s, rush_writer_t *w)
+rush_writer_join(rush_store_t *s)
 {
     size_t            i;
     rush_activity_t  *a;
@@ -168,21 +168,27 @@ rush_writer_join(rush_store_t *s, rush_writer_t *w)
         }
 
         if (rush_stream_group(s->daemon, s->rd, s->db, a->id) == RUSH_ERROR
-            || rush_stream_position(s, a) != RUSH_OK
-            || rush_stream_own(s, a) != RUSH_OK)
+            || rush_stream_position(s, a) != RUSH_OK)
         {
             return RUSH_ERROR;
         }
 
-        /* one writer of the instance is enough */
+        /*
+         * Before anything moves the position of this writer: it may be the
+         * one that tells what is missing, so each writer does it.
+         */
 
-        if (w->n == 1 && !a->replayed) {
+        if (!a->replayed) {
 
             if (rush_stream_replay(s, a) != RUSH_OK) {
                 return RUSH_ERROR;
             }
 
             a->replayed = 1;
+        }
+
+        if (rush_stream_own(s, a) != RUSH_OK) {
+            return RUSH_ERROR;
         }
 
         a->joined = 1;

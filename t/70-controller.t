@@ -218,7 +218,7 @@ subtest 'script flush' => sub {
 
     $t->redis()->script_flush();
     soon('opened again', sub {
-        gate_open($t) && meta($a, 'epoch') == $epoch + 1
+        gate_open($t) && meta($a, 'epoch') > $epoch
     });
     is(buy($t, $a, 130, key => 'rq', qty => 2), $x, 'the same answer');
     is(buy($t, $a, 101, key => $o[0]), "-$o[0]", 'given back stays so');
@@ -329,7 +329,9 @@ subtest 'backlog and trimming' => sub {
     $lock->selectrow_array('SELECT id FROM seckill_activity WHERE id = ? '
                            . 'FOR UPDATE', undef, $id);
 
-    buy($t, $id, 10000 + $_) foreach 1 .. 250;
+    # it may pause before the last of them
+    my $n = grep { /-$id$/ } map { buy($t, $id, 10000 + $_) } 1 .. 250;
+    cmp_ok($n, '>=', 100, "$n bought");
     soon('the sale pauses', sub { meta($id, 'state') eq 'paused' });
     is(buy($t, $id, 1), -4, 'sells nothing');
     is(gauge($t, leader($t), 'paused_backlog'), 1, 'the gauge says so');
@@ -337,11 +339,11 @@ subtest 'backlog and trimming' => sub {
     $lock->rollback();
 
     soon('goes on', sub { meta($id, 'state') eq 'on' }, 15);
-    soon('all are stored', sub { stored($id, 250) });
+    soon('all are stored', sub { stored($id, $n) });
     is($t->value("SELECT COUNT(*) FROM alarm WHERE kind = 'backlog'"), 1,
        'one alarm');
     soon('old entries are trimmed', sub {
-        $t->redis()->xlen("{a:$id}s") < 250
+        $t->redis()->xlen("{a:$id}s") < $n
     });
     like(buy($t, $id, 1), qr/-$id$/, 'sells again');
     clean($t, 'backlog');
