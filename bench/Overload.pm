@@ -6,13 +6,16 @@ package Overload;
 # hold:
 #
 #   ten times   Redis is kept busy by another client, so that it grants some
-#               thousand a second, less than the worker can refuse.  Then ten
-#               times as many buyers come for 30 s, at even times whether
+#               thousand a second, a tenth of what the worker can refuse.  Then
+#               ten times as many buyers come for 30 s, at even times whether
 #               answered or not, and after them half of what it can again
 #   stall       Redis stands still for 2 s of every 10; most buyers come for a
 #               sale that is sold out
 #   storm       2,000 clients that send a byte now and then, and 10,000 that
 #               do nothing, beside the buyers
+#
+# The worker has a core of its own, so it does not compete with the load
+# generator; Redis does, but it sleeps most of the time.
 #
 # run($load, $cpu_pinning, $quick) returns the section for bench/results.md
 # and whether all held.
@@ -28,7 +31,7 @@ use Time::HiRes qw(sleep time);
 
 my $root = $RushTest::ROOT;
 my $users = 60_000_000;
-my $BUSY = 0.04;                    # s, a command of the other client
+my $BUSY = 0.08;                    # s, a command of the other client
 my ($load, $pin, $scale, @rows, $failed);
 
 
@@ -80,15 +83,16 @@ sub start {
     my ($t, $path, @args) = @_;
 
     my $mark = "$t->{dir}/mark";
+    my @cmd = ('taskset', '-c', 1, $load, '-m', 'POST',
+        '-b', '{"quantity":1}', '-k', "$t->{dir}/jwt.key", '-u', $users,
+        '-U', 400_000, '-s', $mark, '-l', "$t->{dir}/timeline",
+        # a connection that never sent a request is closed after 5 s
+        '-w', 8192, '-d', 2000, '-n', 100_000_000, @args,
+        'http://127.0.0.1:' . $t->port('nginx') . $path);
 
     unlink $mark;
 
-    my $pid = open my $out, '-|', 'taskset', '-c', 1, $load, '-k',
-        "$t->{dir}/jwt.key", '-m', 'POST', '-b', '{"quantity":1}', '-s',
-        $mark, '-l', "$t->{dir}/timeline", '-d', 2000, '-n', 100_000_000,
-        '-u', $users, '-U', 400_000, @args,
-        'http://127.0.0.1:' . $t->port('nginx') . $path
-        or die "load: $!\n";
+    my $pid = open my $out, '-|', @cmd or die "load: $!\n";
 
     sleep 0.005 until -e $mark || !kill 0, $pid;
 
@@ -179,7 +183,7 @@ sub ten_times {
 
     sleep 1;
 
-    my $peak_run = load_run($t, $path, '-c', 1024, '-t', 10 * $scale);
+    my $peak_run = load_run($t, $path, '-c', 512, '-t', 10 * $scale);
     my @seconds = map { $_->{granted} } @{$peak_run->{timeline}};
     my $peak = median(@seconds[1 .. $#seconds]);
     my $half = int $peak / 2;
@@ -227,33 +231,41 @@ sub stall {
 
     my $sold = $t->activity(stock => 1);
     my $id = big($t);
-    my $seconds = 30 * $scale;
+    my $times = $scale < 1 ? 1 : 3;
 
     $t->buy($sold, 1);
 
     # one in ten wants to buy what can be had
-    my $out = start($t, buy_path($sold), '-c', 4096, '-r', "10000:$seconds",
-        '-x', buy_path($id), '-p', 10);
+    my $out = start($t, buy_path($sold), '-c', 4096, '-r',
+        '10000:' . 10 * $times, '-x', buy_path($id), '-p', 10);
+    my $start = time();
 
-    foreach (1 .. $seconds / 10) {
-        sleep 6;
+    foreach my $n (0 .. $times - 1) {
+        sleep $start + 10 * $n + 6 - time();
         $t->pause('redis');
         sleep 2;
         $t->resume('redis');
-        sleep 2;
     }
 
     my $r = result($t, $out);
     my $all = $r->{phases}[0];
 
-    told('stall: asked', sprintf '%d, granted %d, refused %d, told later %d',
-         @$all{qw(sent granted refused unable)});
-    held('stall: p99 of refused', ms($all->{refused_p99_us}), '50 ms',
-         $all->{refused_p99_us} < 50_000);
-    my ($worst) = sort { $b <=> $a }
-        map { $_->{refused_p99_us} } @{$r->{timeline}};
-    held('stall: p99 of refused in the worst second', ms($worst), '100 ms',
-         $worst < 100_000);
+    # a line tells of the second that ends with it
+    my (@usual, @stalled);
+
+    foreach my $line (@{$r->{timeline}}) {
+        my $at = ($line->{at} - 0.5) - 10 * int(($line->{at} - 0.5) / 10);
+        push @{$at > 6 && $at < 8 ? \@stalled : \@usual},
+            $line->{refused_p99_us};
+    }
+
+    my ($worst) = sort { $b <=> $a } @stalled;
+
+    told('stall: buyers', sprintf '%d: %d granted, %d refused, %d told to '
+         . 'ask later', @$all{qw(sent granted refused unable)});
+    told('stall: p99 of refused, other seconds', ms(median(@usual)));
+    held('stall: p99 of refused, worst second of a stall', ms($worst),
+         '50 ms', @stalled == 2 * $times && $worst < 50_000);
     held('stall: without an answer', $all->{failed} + $all->{dropped}, '0',
          !$all->{failed} && !$all->{dropped});
 }
@@ -282,8 +294,9 @@ sub storm {
     load_run($t, $path, @args);
 
     my $normal = load_run($t, $path, @args)->{phases}[0];
-    my $pid = open my $out, '-|', storm_tool(), $slow, $idle,
-        $t->port('nginx'), $mark or die "storm: $!\n";
+    my @cmd = ('taskset', '-c', 1, storm_tool(), $slow, $idle,
+        $t->port('nginx'), $mark);
+    my $pid = open my $out, '-|', @cmd or die "storm: $!\n";
 
     sleep 0.01 until -e $mark || !kill 0, $pid;
     sleep 1;
@@ -312,7 +325,10 @@ sub section {
         . "One worker.  Capacity is what Redis grants while another client "
         . "keeps it busy, " . 1000 * $BUSY . " ms at a time, so that the "
         . "worker can refuse ten times as many.  Buyers come at even times, "
-        . "answered or not; times count from when a request was due.\n\n"
+        . "answered or not; times count from when a request was due.  The "
+        . "worker has one core; the load generator, which measured the "
+        . "capacity too, Redis, MariaDB and the consumer share the other.  "
+        . "Made by `bench/run --overload`.\n\n"
         . join('', map { '| ' . join(' | ', @$_) . " |\n" }
                ['load', 'measured', 'must', 'held'], [('---') x 4], @rows);
 }

@@ -45,7 +45,7 @@
 
 /* --- activity slots (ngx_seckill_slot.c) --- */
 
-#define NGX_SECKILL_TTL        1000     /* ms a sold-out mark lives at most */
+#define NGX_SECKILL_TTL        1000     /* ms from probe to probe, sold out */
 #define NGX_SECKILL_WINDOW     100      /* ms of one admission budget */
 #define NGX_SECKILL_JSON       4096     /* bytes of the rendered part */
 
@@ -61,7 +61,7 @@ typedef struct {
     ngx_atomic_t           epoch;       /* 0: not loaded into Redis */
     ngx_atomic_t           remain;      /* hint, units */
     ngx_atomic_t           rver;        /* of that hint */
-    ngx_atomic_t           soldout;     /* ms: refuse until then */
+    ngx_atomic_t           soldout;     /* ms: none left since, or 0 */
     ngx_atomic_t           window;      /* number of the budget window */
     ngx_atomic_t           used;        /* admitted in it */
     ngx_atomic_t           probe;       /* ms of the last probe */
@@ -174,6 +174,9 @@ typedef struct {
 } ngx_seckill_buyer_t;
 
 ngx_int_t ngx_seckill_batch_init(ngx_cycle_t *cycle);
+
+/* as many buyers of the slot wait for an answer as may */
+ngx_uint_t ngx_seckill_batch_is_full(ngx_seckill_slot_t *slot);
 
 /* a place in the open batch of the slot; NULL: no memory */
 ngx_seckill_buyer_t *ngx_seckill_batch_add(ngx_seckill_slot_t *slot);

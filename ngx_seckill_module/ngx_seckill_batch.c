@@ -17,6 +17,10 @@
  * next one waits for a reply and grows meanwhile, to RUSH_BATCH_MAX at most:
  * under load Redis is asked less often for more buyers.
  *
+ * NGX_SECKILL_WAITING buyers of a slot wait for answers at most, others are
+ * turned away: Redis grants no more a second when more of them wait, only
+ * later, and a buyer who is granted too late has left.
+ *
  * States of a batch: open -> sent -> (answer lost) sent again on the SIDE
  * lane with every buyer marked as a retry -> freed.  It belongs to the worker,
  * not to a request; a buyer whose client has left has op.q NULL.  Buyers that
@@ -25,6 +29,7 @@
 
 
 #define NGX_SECKILL_FLIGHTS    2
+#define NGX_SECKILL_WAITING    (4 * RUSH_BATCH_MAX)
 #define NGX_SECKILL_MAX_FREE   64
 #define NGX_SECKILL_HEAD_ARGS  8        /* EVALSHA sha 3 m u s epoch deadline */
 
@@ -45,6 +50,7 @@ struct ngx_seckill_batch_s {
 typedef struct {
     ngx_seckill_batch_t   *open;
     ngx_uint_t             flights;
+    ngx_uint_t             waiting;     /* buyers in batches */
     ngx_queue_t            queue;       /* of open batches to send */
     unsigned               queued:1;
 } ngx_seckill_lane_t;
@@ -102,6 +108,14 @@ ngx_seckill_batch_init(ngx_cycle_t *cycle)
 }
 
 
+ngx_uint_t
+ngx_seckill_batch_is_full(ngx_seckill_slot_t *slot)
+{
+    return ngx_seckill_lanes[slot - ngx_seckill_shm->slots].waiting
+           >= NGX_SECKILL_WAITING;
+}
+
+
 ngx_seckill_buyer_t *
 ngx_seckill_batch_add(ngx_seckill_slot_t *slot)
 {
@@ -133,6 +147,8 @@ ngx_seckill_batch_add(ngx_seckill_slot_t *slot)
 
         lane->open = batch;
     }
+
+    lane->waiting++;
 
     buyer = &batch->buyers[batch->n++];
     ngx_memzero(buyer, offsetof(ngx_seckill_buyer_t, user));
@@ -179,6 +195,8 @@ ngx_seckill_batch_get(ngx_seckill_slot_t *slot)
 static void
 ngx_seckill_batch_free(ngx_seckill_batch_t *batch)
 {
+    ngx_seckill_lanes[batch->slot - ngx_seckill_shm->slots].waiting -= batch->n;
+
     if (ngx_seckill_batch_nfree == NGX_SECKILL_MAX_FREE) {
         ngx_free(batch);
         return;
@@ -340,6 +358,8 @@ ngx_seckill_batch_pack(ngx_seckill_batch_t *batch)
         n++;
     }
 
+    ngx_seckill_lanes[batch->slot - ngx_seckill_shm->slots].waiting
+        -= batch->n - n;
     batch->n = n;
 }
 

@@ -56,6 +56,10 @@ ngx_seckill_find(ngx_rush_req_t *q)
 
     rc = ngx_seckill_admit(slot, ngx_seckill_now(), buy->retry != 0);
 
+    if (rc == NGX_OK && ngx_seckill_batch_is_full(slot)) {
+        rc = RUSH_CROWDED;
+    }
+
     if (rc != NGX_OK) {
         /* this copy was not sent; an earlier one may have won */
         q->not_final = 1;

@@ -13,13 +13,14 @@
  * The zone is an array of slots; an activity may stand in one of
  * NGX_SECKILL_WAYS places after id % capacity.  Only the refresh takes and
  * frees slots.  The filter never grants.  It refuses (1) outside of the
- * window, with a margin for clocks, (2) while a sold-out mark lives, but for
+ * window, with a margin for clocks, (2) while a sold-out mark stands, but for
  * one probe each NGX_SECKILL_TTL, (3) above a budget that follows the
  * remaining stock and expires with its window of 100 ms, so nothing has to be
  * given back and a crash leaks nothing.
  *
  * A mark is set by a reply that says "none left" and carries the stock's
- * version (rver); a slower, older reply changes nothing.
+ * version (rver); a slower, older reply changes nothing.  It stands until a
+ * reply knows better: while Redis is silent nobody waits for it to say no.
  */
 
 
@@ -207,7 +208,7 @@ ngx_seckill_read_json(ngx_seckill_slot_t *slot, u_char *dst)
 ngx_int_t
 ngx_seckill_admit(ngx_seckill_slot_t *slot, int64_t now, ngx_uint_t retry)
 {
-    ngx_atomic_uint_t  mark, probe;
+    ngx_atomic_uint_t  probe;
 
     switch (slot->status) {
 
@@ -241,9 +242,7 @@ ngx_seckill_admit(ngx_seckill_slot_t *slot, int64_t now, ngx_uint_t retry)
         return RUSH_ENDED;
     }
 
-    mark = slot->soldout;
-
-    if ((int64_t) mark > now) {
+    if (slot->soldout) {
         probe = slot->probe;
 
         if (now - (int64_t) probe < NGX_SECKILL_TTL
@@ -315,8 +314,7 @@ ngx_seckill_learn(ngx_seckill_slot_t *slot, int64_t epoch, int64_t remain,
         return;
     }
 
-    /* not all nodes and activities shall wake up at once */
-    slot->soldout = now + NGX_SECKILL_TTL - (ngx_random() % 200);
+    slot->soldout = now;
 }
 
 

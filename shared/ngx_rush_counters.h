@@ -112,7 +112,7 @@
     C(BUY_FILTERED, buy_filtered, counter,                                    \
       "Buyers refused from shared memory")                                    \
     C(BUY_CROWDED, buy_crowded, counter,                                      \
-      "Buyers beyond the admission budget")                                   \
+      "Buyers beyond the admission budget or the queue")                      \
     C(BUY_RETRIED, buy_retried, counter,                                      \
       "Buyers sent again after an unknown outcome")                           \
     C(BUY_UNKNOWN, buy_unknown, counter,                                      \
