@@ -322,6 +322,12 @@ ngx_seckill_check_window(ngx_rush_req_t *q)
         return RUSH_ACTIVITY_STATE;     /* buyers rely on these by now */
     }
 
+    if (ngx_seckill_given(q, "total")
+        && ngx_rush_cell_int(q->rows, 0, A_WARM))
+    {
+        return RUSH_ACTIVITY_STATE;     /* Redis counts down from it */
+    }
+
     start = ngx_seckill_given(q, "start_at") ? a->start_at : start;
     stop = ngx_seckill_given(q, "end_at") ? a->end_at : stop;
 

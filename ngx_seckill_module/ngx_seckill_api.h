@@ -299,7 +299,8 @@
     F(admin_update, pay_seconds, INT, BODY, 0, 5, 604800,                     \
       "time to pay, default 1800")                                            \
     F(admin_update, total, INT, BODY, 0, 0, 100000000,                        \
-      "units for sale; a draft only, later by its stock route")
+      "units for sale; a draft that is not warm only, later by its stock "   \
+      "route")
 
 #define NGX_SECKILL_FIELDS_admin_delete(F)                                    \
     F(admin_delete, id, ID, PATH, 1, 1, INT64_MAX, "activity")

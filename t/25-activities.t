@@ -403,6 +403,8 @@ subtest 'warmup' => sub {
     $d = data(admin('POST', "/warmup/$id"));
     is($d->{rev}, 2, 'twice: no change');
     is($t->get("$TOP/$id")->{status}, 404, 'not for buyers');
+    is(told(change($id, { total => 9 })), $STATE,
+       'Redis counts down from the total by now');
 
     post($id, 'online');
     shows($id, state => 'not_started');
