@@ -25,6 +25,8 @@ sub list {
 
 
 subtest 'the consumer, Redis, a worker' => sub {
+    RushTest::Mode::needs_master();
+
     my $id = $t->activity(stock => 5000);
     my $s = RushTest::Sale->new($t, $id);
     my $load = RushTest::Sale::load_start($t, requests => 3500, rate => 800,
@@ -61,6 +63,8 @@ subtest 'the consumer, Redis, a worker' => sub {
 
 
 subtest 'a small stock' => sub {
+    RushTest::Mode::needs_master();
+
     my $id = $t->activity(stock => 100);
     my $s = RushTest::Sale->new($t, $id);
     my $load = RushTest::Sale::load_start($t, requests => 20_000,
@@ -99,6 +103,8 @@ subtest 'Redis again and again' => sub {
 
 
 subtest 'workers again and again' => sub {
+    RushTest::Mode::needs_master();
+
     my $id = $t->activity(stock => 400);
     my $s = RushTest::Sale->new($t, $id);
     my $p = $t->proxy('nginx_redis');

@@ -63,32 +63,6 @@ sub all_holdings {
 }
 
 
-sub rss {
-    my ($pid) = @_;
-    return RushTest::slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m
-        ? $1 : die "no process $pid\n";
-}
-
-
-# by least squares, a step
-
-sub slope {
-    my @y = @_;
-
-    my $n = @y;
-    my ($sx, $sy, $sxx, $sxy) = (0, 0, 0, 0);
-
-    foreach my $x (0 .. $n - 1) {
-        $sx += $x;
-        $sy += $y[$x];
-        $sxx += $x * $x;
-        $sxy += $x * $y[$x];
-    }
-
-    return ($n * $sxy - $sx * $sy) / ($n * $sxx - $sx * $sx);
-}
-
-
 # HUP until the old ones are gone, not only out of service
 
 sub reload {
@@ -142,7 +116,7 @@ my ($late, $through, $let_in, @rss) = (0, 0, 0);
 
 foreach (1 .. $RELOADS) {
     reload() or $late++;
-    push @rss, rss($master);
+    push @rss, RushTest::Mode::rss($master);
 
     # the filter's mark and the buckets live in zones
     my $r = asks($gone, RushTest::Sale::user());
@@ -184,7 +158,7 @@ is($now->{$_}, $base->{$_}, "$_ as before")
 cmp_ok($now->{'worker fds'}, '<=', $base->{'worker fds'} + $POOL,
        'worker fds as before');
 
-my $slope = slope(@rss[$WARM .. $#rss]);
+my $slope = RushTest::Mode::slope(@rss[$WARM .. $#rss]);
 cmp_ok($slope, '<', $GROWTH,
        sprintf 'the master grows by %.2f kB a reload', $slope)
     or diag(join ' ', @rss);

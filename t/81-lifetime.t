@@ -317,6 +317,8 @@ subtest 'HTTP/2' => sub {
 # --- the end of a worker ---
 
 subtest 'a reload with requests waiting' => sub {
+    RushTest::Mode::needs_master();
+
     $t->proxy($_)->delay(400) foreach qw(nginx_redis nginx_mysql);
 
     my (@s, @methods);
