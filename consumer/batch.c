@@ -246,6 +246,22 @@ failed:
 }
 
 
+/*
+ * The lock of a controller ends with its connection: somebody else may be one
+ * by now, and what is drained for a rebuild must not go on beside him.
+ */
+
+int
+rush_store_ready(rush_store_t *s)
+{
+    if (s->drain && !rush_db_connected(s->db)) {
+        return RUSH_ERROR;
+    }
+
+    return rush_db_ready(s->db);
+}
+
+
 int
 rush_store_flush(rush_store_t *s)
 {
@@ -255,7 +271,11 @@ rush_store_flush(rush_store_t *s)
     start = rush_mono();
 
     for ( ;; ) {
-        rc = rush_db_ready(s->db);
+        rc = rush_store_ready(s);
+
+        if (rc == RUSH_ERROR) {
+            return RUSH_ERROR;
+        }
 
         if (rc == RUSH_OK) {
             rc = rush_store_batch(s);

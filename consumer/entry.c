@@ -122,16 +122,19 @@ static int
 rush_entry_aside(rush_store_t *s, rush_activity_t *a,
     const redisReply *entry, const rush_str_t *id, const char *cause)
 {
-    for ( ;; ) {
+    int  rc;
 
-        if (rush_db_ready(s->db) == RUSH_OK
+    for ( ;; ) {
+        rc = rush_store_ready(s);
+
+        if (rc == RUSH_OK
             && rush_dead_entry(s, a->id, id, entry->element[1], cause)
                == RUSH_OK)
         {
             return RUSH_OK;
         }
 
-        if (rush_wait(s->daemon, 100)) {
+        if (rc == RUSH_ERROR || rush_wait(s->daemon, 100)) {
             return RUSH_ERROR;
         }
     }
@@ -144,11 +147,14 @@ rush_entry_aside(rush_store_t *s, rush_activity_t *a,
 int
 rush_stream_lost(rush_store_t *s, rush_activity_t *a, const rush_str_t *id)
 {
+    int  rc;
+
     rush_stat_add(s->daemon, entries_lost, 1);
 
     for ( ;; ) {
+        rc = rush_store_ready(s);
 
-        if (rush_db_ready(s->db) == RUSH_OK
+        if (rc == RUSH_OK
             && rush_alarm(s->daemon, s->db, "entry_lost", a->id,
                           "entry %.*s was pending and has no body",
                           (int) id->len, id->data)
@@ -157,7 +163,7 @@ rush_stream_lost(rush_store_t *s, rush_activity_t *a, const rush_str_t *id)
             return RUSH_OK;
         }
 
-        if (rush_wait(s->daemon, 100)) {
+        if (rc == RUSH_ERROR || rush_wait(s->daemon, 100)) {
             return RUSH_ERROR;
         }
     }

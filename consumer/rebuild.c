@@ -45,7 +45,7 @@ static int rush_rebuild_close(rush_controller_t *ctl,
 static int rush_rebuild_sold(rush_controller_t *ctl, rush_wish_t *wish,
     int64_t units, int fix);
 static int rush_rebuild_swap(rush_controller_t *ctl,
-    const rush_wish_t *wish, int64_t epoch, int64_t remain);
+    const rush_wish_t *wish, int64_t expected, int64_t epoch, int64_t remain);
 static int rush_rebuild_verify(rush_controller_t *ctl,
     const rush_wish_t *wish, const rush_digest_t *built);
 static int rush_build(rush_controller_t *ctl, int64_t id,
@@ -93,7 +93,7 @@ rush_rebuild(rush_controller_t *ctl, int64_t id, int fix)
 
     epoch = rush_epoch_next(&wish, &meta);
 
-    if (rush_rebuild_swap(ctl, &wish, epoch,
+    if (rush_rebuild_swap(ctl, &wish, meta.epoch, epoch,
                           wish.total - wish.sold - digest.dead)
         != RUSH_OK
         || rush_rebuild_verify(ctl, &wish, &digest) != RUSH_OK
@@ -194,12 +194,15 @@ rush_rebuild_sold(rush_controller_t *ctl, rush_wish_t *wish, int64_t units,
 
 static int
 rush_rebuild_swap(rush_controller_t *ctl, const rush_wish_t *wish,
-    int64_t epoch, int64_t remain)
+    int64_t expected, int64_t epoch, int64_t remain)
 {
     int          rc;
     redisReply  *reply;
 
+    rush_arg_int(&ctl->args, expected);
+
     if (rush_load_args(ctl, wish, epoch, "off", remain) != RUSH_OK) {
+        rush_args_free(&ctl->args);
         return RUSH_ERROR;
     }
 

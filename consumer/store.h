@@ -107,7 +107,7 @@ typedef struct {
 
     unsigned          look_first;       /* batches to compare before */
     unsigned          no_position:1;    /* a replay: nothing is delivered */
-    unsigned          drain:1;
+    unsigned          drain:1;          /* on connections of a controller */
     rush_rows_t       dead;             /* known letters, for a replay */
     size_t            grants;           /* of an entry, mean * 16 */
     rush_args_t       args;             /* of the next command */
@@ -121,6 +121,9 @@ typedef struct {
 rush_store_t *rush_store_create(rush_daemon_t *d, rush_redis_t *rd,
     rush_db_t *db, const char *consumer);
 void rush_store_destroy(rush_store_t *s);
+
+/* as rush_db_ready(); RUSH_ERROR: it was lost and must not come back */
+int rush_store_ready(rush_store_t *s);
 
 /* empties the batch */
 void rush_store_reset(rush_store_t *s);

@@ -330,9 +330,11 @@ subtest 'rebuild' => sub {
     run('adjust', 5, 1);
     cmd('HSET', $NEW, 8, 1, '8:x', 'O8', '9:y', '-O9');
 
-    is(run('rebuild', 1, 'on', 0, 4e12, 9, 2, 1, 10), 0, 'same epoch');
+    is(run('rebuild', 1, 1, 'on', 0, 4e12, 9, 2, 1, 10), 0, 'same epoch');
+    is(run('rebuild', 0, 2, 'on', 0, 4e12, 9, 2, 1, 10), 0, 'it is loaded');
+    is(run('rebuild', 2, 3, 'on', 0, 4e12, 9, 2, 1, 10), 0, 'another epoch');
     is(cmd('EXISTS', $NEW), 1, 'kept for the next try');
-    is(run('rebuild', 2, 'on', 0, 4e12, 9, 2, 1, 10, 21, 22), 1, 'done');
+    is(run('rebuild', 1, 2, 'on', 0, 4e12, 9, 2, 1, 10, 21, 22), 1, 'done');
     is_deeply({@{cmd('HGETALL', $U)}}, { 8 => 1, '8:x' => 'O8',
         '9:y' => '-O9' }, 'users');
     is(cmd('EXISTS', $NEW), 0, 'moved');
@@ -341,11 +343,12 @@ subtest 'rebuild' => sub {
     is(cmd('XLEN', $S), 1, 'the stream is kept');
     is(buy(2, 0, [8, 'x'], [9, 'y'], [7, 'a']), 'O8 -O9 0', 'buyers');
 
-    is(run('rebuild', 3, 'on', 0, 4e12, 10, 2, 1, 10), 1, 'without buyers');
+    is(run('rebuild', 2, 3, 'on', 0, 4e12, 10, 2, 1, 10), 1, 'without buyers');
     is(cmd('EXISTS', $U), 0, 'nobody');
 
     cmd('FLUSHDB');
-    is(run('rebuild', 3, 'on', 0, 4e12, 10, 2, 1, 10), 1, 'all was lost');
+    is(run('rebuild', 3, 4, 'on', 0, 4e12, 10, 2, 1, 10), 0, 'not loaded');
+    is(run('rebuild', 0, 3, 'on', 0, 4e12, 10, 2, 1, 10), 1, 'all was lost');
     like(cmd('XGROUP', 'CREATE', $S, 'rush', '0'), qr/BUSYGROUP/, 'group');
 };
 

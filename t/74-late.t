@@ -2,9 +2,9 @@
 
 # Copyright (C) Rush
 #
-# What t/model found: a command that Redis executes when nobody waits for it
-# any more, a rebuild that somebody spoiled, a MySQL that forgot while there
-# was work in hand.
+# What t/model and t/chaos found: a command that Redis executes when nobody
+# waits for it any more, a rebuild that somebody spoiled, a MySQL that forgot
+# while there was work in hand, a controller that is none any more.
 
 use warnings;
 use strict;
@@ -15,6 +15,8 @@ use lib "$FindBin::Bin/lib";
 use RushTest;
 use RushTest::Grant;
 use Test::More;
+use POSIX ();
+use Time::HiRes qw(sleep);
 
 my $t = RushTest->new(nginx => 0, failpoints => 1, start => 0,
                       consumer_conf => FAST);
@@ -142,6 +144,48 @@ subtest 'MySQL without its last transactions' => sub {
     $t->start('consumer');
     soon('all rows are there', sub { rows() == keys %answer });
     right('forgotten');
+};
+
+
+# the lock of MySQL ends with its connection, which is lost while entries are
+# stored for a rebuild; we have the lock then, as another controller would
+
+subtest 'a lock that is lost' => sub {
+    $t->stop('consumer');
+    bought(0);
+    $t->redis()->xreadgroup('GROUP', 'rush', 'ghost', 'STREAMS', "{a:$a}s",
+                            '>');
+    $t->start('consumer');
+    soon('the lock is taken', sub { leader($t) });
+
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        my $dbh = RushTest::Backend::mysql_connect($t->{dir}, 'rush');
+        RushTest::spew("$t->{dir}/ours", $dbh->selectrow_array(
+            "SELECT GET_LOCK('rush_ctl.rush', 20)"));
+        sleep 0.1 while !-e "$t->{dir}/enough";
+        POSIX::_exit(0);
+    }
+
+    soon('we wait for it', sub {
+        $t->value('SELECT COUNT(*) FROM information_schema.processlist '
+                  . "WHERE info LIKE 'SELECT GET_LOCK%20)'")
+    });
+
+    my $epoch = $t->meta($a)->{epoch};
+
+    $t->failpoint('D3', 'error', 1);
+    $t->redis()->script_flush();
+    soon('it is ours', sub { -s "$t->{dir}/ours" });
+    sleep 0.5;
+    is($t->meta($a)->{state}, 'off', 'who lost it does not go on');
+    cmp_ok($t->meta($a)->{epoch}, '<=', $epoch + 1, 'nor puts in force');
+
+    RushTest::spew("$t->{dir}/enough", '');
+    waitpid $pid, 0;
+    soon('all rows are there', sub { rows() == keys %answer });
+    right('lock');
 };
 
 
