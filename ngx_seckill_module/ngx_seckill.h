@@ -226,6 +226,7 @@ typedef struct {
     ngx_str_t           order_no;
     int64_t             order_id;       /* parts of order_no */
     int64_t             activity;
+    ngx_uint_t          again;          /* Redis was asked */
 } ngx_seckill_result_t;
 
 typedef struct {
@@ -402,6 +403,7 @@ typedef struct {
     ngx_str_t           id;
     int64_t             order_id;       /* parts of id */
     int64_t             activity;
+    ngx_uint_t          again;          /* Redis was asked */
 } ngx_seckill_order_detail_t;
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_order_cancel_t;

@@ -18,7 +18,6 @@ static ngx_int_t ngx_seckill_show_order(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_cancel_order(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_order_cancelled(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_check_cancelled(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_row_awaited(ngx_rush_req_t *q);
 
 static ngx_uint_t ngx_seckill_fill_filter(ngx_rush_req_t *q,
     ngx_rush_param_t *p);
@@ -43,7 +42,8 @@ ngx_rush_step_t  ngx_seckill_mine_steps[] = {
 ngx_rush_step_t  ngx_seckill_order_detail_steps[] = {
     ngx_rush_step(ngx_seckill_find_order),      /* mysql */
     ngx_rush_step(ngx_seckill_order_found),     /* redis, without a row */
-    ngx_rush_step(ngx_seckill_show_order),
+    ngx_rush_step(ngx_seckill_show_order),      /* mysql, if not held */
+    ngx_rush_step(ngx_seckill_order_found),
     ngx_rush_null_step
 };
 
@@ -52,7 +52,8 @@ ngx_rush_step_t  ngx_seckill_order_cancel_steps[] = {
     ngx_rush_step(ngx_seckill_cancel_order),    /* mysql: the whole effect */
     ngx_rush_step(ngx_seckill_order_cancelled), /* mysql: reads it back */
     ngx_rush_step(ngx_seckill_check_cancelled), /* redis, without a row */
-    ngx_rush_step(ngx_seckill_row_awaited),
+    ngx_rush_step(ngx_seckill_show_order),      /* mysql, if not held */
+    ngx_rush_step(ngx_seckill_check_cancelled),
     ngx_rush_null_step
 };
 
@@ -144,8 +145,6 @@ ngx_seckill_find_order(ngx_rush_req_t *q)
 {
     ngx_seckill_order_detail_t  *order = q->data;
 
-    ngx_rush_param_t  p;
-
     if (rush_order_no_parse(order->id.data, order->id.len, &order->order_id,
                             &order->activity)
         != RUSH_OK)
@@ -153,10 +152,7 @@ ngx_seckill_find_order(ngx_rush_req_t *q)
         return RUSH_NOT_FOUND;
     }
 
-    p = ngx_rush_p_str(&order->id);
-
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
-                          &p, 1, RUSH_INTERNAL);
+    return ngx_seckill_read_order(q, &order->id);
 }
 
 
@@ -174,7 +170,9 @@ ngx_seckill_order_found(ngx_rush_req_t *q)
         return NGX_DONE;
     }
 
-    if (order->activity == 0 || !ngx_seckill_is_young(order->order_id)) {
+    if (order->again || order->activity == 0
+        || !ngx_seckill_is_young(order->order_id))
+    {
         return RUSH_NOT_FOUND;
     }
 
@@ -182,10 +180,20 @@ ngx_seckill_order_found(ngx_rush_req_t *q)
 }
 
 
+/* the row may have come, and its units gone back, since MySQL was asked */
+
 static ngx_int_t
 ngx_seckill_show_order(ngx_rush_req_t *q)
 {
-    return ngx_seckill_held(q) ? RUSH_ORDER_PROCESSING : RUSH_NOT_FOUND;
+    ngx_seckill_order_detail_t  *order = q->data;
+
+    if (ngx_seckill_held(q)) {
+        return RUSH_ORDER_PROCESSING;
+    }
+
+    order->again = 1;
+
+    return ngx_seckill_read_order(q, &order->id);
 }
 
 
@@ -217,12 +225,7 @@ ngx_seckill_order_cancelled(ngx_rush_req_t *q)
 {
     ngx_seckill_order_cancel_t  *order = q->data;
 
-    ngx_rush_param_t  p;
-
-    p = ngx_rush_p_str(&order->id);
-
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
-                          &p, 1, RUSH_INTERNAL);
+    return ngx_seckill_read_order(q, &order->id);
 }
 
 
@@ -231,6 +234,7 @@ ngx_seckill_check_cancelled(ngx_rush_req_t *q)
 {
     ngx_seckill_order_cancel_t  *order = q->data;
 
+    int64_t     status;
     ngx_str_t  *reason;
 
     if (ngx_seckill_is_strange(q)) {
@@ -239,18 +243,25 @@ ngx_seckill_check_cancelled(ngx_rush_req_t *q)
 
     if (q->rows->n == 0) {
 
-        if (order->activity == 0 || !ngx_seckill_is_young(order->order_id)) {
+        if (order->again || order->activity == 0
+            || !ngx_seckill_is_young(order->order_id))
+        {
             return RUSH_NOT_FOUND;
         }
 
         return ngx_seckill_ask_held(q, order->activity);
     }
 
+    status = ngx_rush_cell_int(q->rows, 0, O_STATUS);
     reason = ngx_rush_cell(q->rows, 0, O_CANCEL_REASON);
+
+    if (order->again && status == NGX_SECKILL_TO_PAY) {
+        return RUSH_ORDER_PROCESSING;   /* was not there to be cancelled */
+    }
 
     /* a repeated cancel finds what the first one did */
 
-    if (ngx_rush_cell_int(q->rows, 0, O_STATUS) != NGX_SECKILL_CANCELLED
+    if (status != NGX_SECKILL_CANCELLED
         || reason->len != 4 || ngx_memcmp(reason->data, "user", 4) != 0)
     {
         return RUSH_ORDER_STATE;
@@ -259,11 +270,4 @@ ngx_seckill_check_cancelled(ngx_rush_req_t *q)
     ngx_seckill_put_order(&q->out, q->rows, 0, 0);
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_seckill_row_awaited(ngx_rush_req_t *q)
-{
-    return ngx_seckill_held(q) ? RUSH_ORDER_PROCESSING : RUSH_NOT_FOUND;
 }

@@ -111,12 +111,7 @@ ngx_seckill_find_any_order(ngx_rush_req_t *q)
 {
     ngx_seckill_admin_order_detail_t  *order = q->data;
 
-    ngx_rush_param_t  p;
-
-    p = ngx_rush_p_str(&order->id);
-
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY], &p,
-                          1, RUSH_INTERNAL);
+    return ngx_seckill_read_order(q, &order->id);
 }
 
 

@@ -24,7 +24,8 @@ static ngx_int_t ngx_seckill_find_request(ngx_rush_req_t *q);
 ngx_rush_step_t  ngx_seckill_result_steps[] = {
     ngx_rush_step(ngx_seckill_find_result),     /* mysql */
     ngx_rush_step(ngx_seckill_result_found),    /* redis, without a row */
-    ngx_rush_step(ngx_seckill_show_result),
+    ngx_rush_step(ngx_seckill_show_result),     /* mysql, if not held */
+    ngx_rush_step(ngx_seckill_result_found),
     ngx_rush_null_step
 };
 
@@ -42,8 +43,6 @@ ngx_seckill_find_result(ngx_rush_req_t *q)
 {
     ngx_seckill_result_t  *result = q->data;
 
-    ngx_rush_param_t  p;
-
     if (rush_order_no_parse(result->order_no.data, result->order_no.len,
                             &result->order_id, &result->activity)
         != RUSH_OK)
@@ -51,10 +50,7 @@ ngx_seckill_find_result(ngx_rush_req_t *q)
         return RUSH_NOT_FOUND;
     }
 
-    p = ngx_rush_p_str(&result->order_no);
-
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
-                          &p, 1, RUSH_INTERNAL);
+    return ngx_seckill_read_order(q, &result->order_no);
 }
 
 
@@ -72,7 +68,9 @@ ngx_seckill_result_found(ngx_rush_req_t *q)
         return NGX_DONE;
     }
 
-    if (result->activity == 0 || !ngx_seckill_is_young(result->order_id)) {
+    if (result->again || result->activity == 0
+        || !ngx_seckill_is_young(result->order_id))
+    {
         return RUSH_NOT_FOUND;
     }
 
@@ -111,7 +109,8 @@ ngx_seckill_put_result(ngx_rush_req_t *q)
 
 /*
  * No row yet.  The order is on its way when the caller holds units of the
- * activity; whose number it is shows when the row is there.
+ * activity; whose number it is shows when the row is there.  Who does not may
+ * have given them back since MySQL was asked: then the row has come.
  */
 
 static ngx_int_t
@@ -120,7 +119,8 @@ ngx_seckill_show_result(ngx_rush_req_t *q)
     ngx_seckill_result_t  *result = q->data;
 
     if (ngx_seckill_held(q) == 0) {
-        return RUSH_NOT_FOUND;
+        result->again = 1;
+        return ngx_seckill_read_order(q, &result->order_no);
     }
 
     rush_json_open(&q->out, NULL, '{');
@@ -129,7 +129,7 @@ ngx_seckill_show_result(ngx_rush_req_t *q)
     rush_json_int(&q->out, "poll_after_ms", 200);
     rush_json_close(&q->out, '}');
 
-    return NGX_OK;
+    return NGX_DONE;
 }
 
 

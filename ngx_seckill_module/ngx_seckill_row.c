@@ -181,6 +181,18 @@ ngx_seckill_held(ngx_rush_req_t *q)
 }
 
 
+ngx_int_t
+ngx_seckill_read_order(ngx_rush_req_t *q, ngx_str_t *order_no)
+{
+    ngx_rush_param_t  p;
+
+    p = ngx_rush_p_str(order_no);
+
+    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_ANY],
+                          &p, 1, RUSH_INTERNAL);
+}
+
+
 ngx_uint_t
 ngx_seckill_is_young(int64_t id)
 {

@@ -91,6 +91,9 @@ ngx_rush_param_t ngx_seckill_opt_str(ngx_rush_req_t *q, const char *name,
 ngx_int_t ngx_seckill_ask_held(ngx_rush_req_t *q, int64_t activity);
 int64_t ngx_seckill_held(ngx_rush_req_t *q);
 
+/* order_any: the row of a number, whoever has it */
+ngx_int_t ngx_seckill_read_order(ngx_rush_req_t *q, ngx_str_t *order_no);
+
 /* an order number so young that its row may still be on the way */
 ngx_uint_t ngx_seckill_is_young(int64_t id);
 

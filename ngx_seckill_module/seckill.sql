@@ -122,7 +122,7 @@ INSERT INTO seckill_activity (product_id, title, price, start_ms, stop_ms,
        total, limit_per_user, pay_seconds, status, warm, created_ms,
        updated_ms)
 SELECT id, COALESCE(?, title), COALESCE(?, price), ?, ?, ?, ?, ?, ?, ?, ?, ?
-  FROM product WHERE id = ? AND status <> 2;
+  FROM product WHERE id = ? AND status <> 2 LOCK IN SHARE MODE;
 
 -- name: price_insert
 INSERT INTO seckill_price (activity_id, price_ver, price)
@@ -150,7 +150,8 @@ UPDATE seckill_activity
                       AND s.price_ver = seckill_activity.price_ver + 1
                       AND s.price = ? LOCK IN SHARE MODE))
    AND (? IS NULL OR EXISTS (SELECT 1 FROM product p
-                              WHERE p.id = ? AND p.status <> 2));
+                              WHERE p.id = ? AND p.status <> 2
+                              LOCK IN SHARE MODE));
 
 -- name: activity_delete
 DELETE FROM seckill_activity WHERE id = ? AND status = 0 AND warm = 0;
@@ -161,7 +162,8 @@ UPDATE seckill_activity
  WHERE id = ? AND status IN (?, ?)
    AND (? = 3 OR stop_ms > ?
                  AND EXISTS (SELECT 1 FROM product p
-                              WHERE p.id = product_id AND p.status <> 2));
+                              WHERE p.id = product_id AND p.status <> 2
+                              LOCK IN SHARE MODE));
 
 -- name: activity_warm
 UPDATE seckill_activity SET warm = 1, rev = rev + 1, updated_ms = ?

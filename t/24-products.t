@@ -10,6 +10,8 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use JSON::PP ();
+use POSIX ();
 use RushTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -337,6 +339,63 @@ subtest 'delete' => sub {
            . 'WHERE id = ?', $sale);
     is(told(admin('DELETE', "/$kept")), '200 0', 'offline');
     is(told(admin('DELETE', "/$old")), '200 0', 'its sale is over');
+};
+
+
+# somebody has done this in MySQL, but his COMMIT takes a while
+
+sub meanwhile {
+    my ($name, @statements) = @_;
+
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        my $db = RushTest::Backend::mysql_connect($t->{dir}, 'rush');
+
+        $db->begin_work();
+        $db->do($_) foreach @statements;
+        RushTest::spew("$t->{dir}/$name", '');
+        sleep 0.5;
+        $db->commit();
+        POSIX::_exit(0);
+    }
+
+    $t->wait_for(sub { -e "$t->{dir}/$name" }, 5, $name);
+    return $pid;
+}
+
+
+subtest 'a sale begins while its product is deleted' => sub {
+    my ($gone, $sold) = map { create()->{id} } 1 .. 2;
+    my $draft = $t->activity(product => $gone, status => 0, warm => 0);
+    my $now = int(time() * 1000);
+    my $pid = meanwhile('deleted',
+        "UPDATE product SET status = 2 WHERE id = $gone");
+    my $r = $t->post('/api/v1/admin/seckill/activities', {
+        product_id => $gone, title => 'x', price => 1, total => 1,
+        start_at => $now - 1000, end_at => $now + 600_000,
+        online => JSON::PP::true }, admin => 1);
+
+    waitpid $pid, 0;
+    is(told($r), '404 4', 'no sale of a product that is gone');
+    is($t->value('SELECT COUNT(*) FROM seckill_activity WHERE product_id = ? '
+                 . 'AND status = 1', $gone), 0, 'nor a row');
+
+    $t->do('UPDATE product SET status = 1 WHERE id = ?', $gone);
+    $pid = meanwhile('deleted again',
+        "UPDATE product SET status = 2 WHERE id = $gone");
+    $r = $t->post("/api/v1/admin/seckill/activities/$draft/online", {},
+                  admin => 1);
+    waitpid $pid, 0;
+    is($t->value('SELECT status FROM seckill_activity WHERE id = ?', $draft),
+       0, 'a draft stays one') or diag(told($r));
+
+    $draft = $t->activity(product => $sold, status => 0, warm => 0);
+    $pid = meanwhile('sold',
+        "SELECT 1 FROM product WHERE id = $sold LOCK IN SHARE MODE",
+        "UPDATE seckill_activity SET status = 1 WHERE id = $draft");
+    is(told(admin('DELETE', "/$sold")), '200 20001', 'on sale by now');
+    waitpid $pid, 0;
 };
 
 

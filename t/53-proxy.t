@@ -289,5 +289,52 @@ subtest 'MySQL' => sub {
 };
 
 
+# MySQL has no row when it is asked, Redis no units when it is: the row came
+# and was cancelled in between
+
+subtest 'an order that comes and goes' => sub {
+    my $id = $t->activity(stock => 9);
+    my $s = RushTest::Sale->new($t, $id);
+    my $user = 30;
+
+    foreach my $what (['GET', '/api/v1/orders/%s'],
+                      ['GET', '/api/v1/seckill/results/%s'],
+                      ['POST', '/api/v1/orders/%s/cancel'])
+    {
+        my ($method, $format) = @$what;
+
+        $user++;
+        $t->pause('consumer');
+
+        my $no = $s->buy($user)->{json}{data}{order_no};
+        my $path = sprintf $format, $no;
+
+        $m->delay(700);
+
+        my $pid = RushTest::Sale::later(0, sub {
+            my $r = $method eq 'GET' ? $t->get($path, user => $user)
+                : $t->post($path, {}, user => $user);
+            RushTest::spew("$t->{dir}/late", "$r->{status} $r->{body}");
+        });
+
+        sleep 0.3;
+        $t->resume('consumer');
+        ok($t->wait_for(sub {
+            $t->do("UPDATE orders SET status = 5, stock_state = 1, "
+                   . "cancel_reason = 'user', closed_ms = granted_ms "
+                   . "WHERE order_no = '$no'") == 1
+        }, 5, 'a row'), 'written and cancelled');
+        ok($t->wait_for(sub { $t->meta($id)->{remain} == 9 }, 5, 'a unit'),
+           'given back');
+
+        waitpid $pid, 0;
+        $m->pass();
+        like(RushTest::slurp("$t->{dir}/late"), qr/^200 \{"code":0,/, $path);
+    }
+
+    $s->check('books', rows => 0);
+};
+
+
 $t->finish();
 done_testing();
