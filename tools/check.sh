@@ -196,7 +196,8 @@ lint_perl() {
     local file rc=0
 
     while read -r file; do
-        perl -I"$ROOT/t/lib" -wc "$file" 2>&1 | grep -v ' syntax OK$' \
+        perl -I"$ROOT/t/lib" -I"${file%/lib/*}/lib" -wc "$file" 2>&1 \
+            | grep -v ' syntax OK$' \
             | grep -v 'used only once: possible typo' && rc=1
     done < <(find "$ROOT"/t "$ROOT"/tools "$ROOT"/bench -name '*.p[lm]' \
         -o -name '*.t')

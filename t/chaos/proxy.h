@@ -19,6 +19,7 @@
 
 #define PX_CHUNK    16384
 #define PX_QUEUE    262144              /* a side is not read above this */
+#define PX_WAIT     5                   /* ms, a socket that is full */
 #define PX_AFTER    20                  /* ms of silence that end a reply */
 
 
@@ -61,8 +62,8 @@ typedef struct {
     uint64_t          rate;             /* bytes a second and direction */
     uint64_t          random;           /* state of the jitter */
     unsigned          dirs;             /* bit set of 1 << PX_UP, ... */
-    unsigned          lose;             /* 1: what was held up is dropped */
-    unsigned          rst;              /* 1: cut by RST */
+    uint64_t          lose;             /* 1: what was held up is dropped */
+    uint64_t          rst;              /* 1: cut by RST */
     char              match[64];        /* lower case */
 } px_rule_t;
 
@@ -125,7 +126,6 @@ struct px_pair_s {
     uint64_t          after;            /* ms, when to cut, 0: no */
     unsigned          cut;              /* closes when all is flushed */
     unsigned          dead;
-    unsigned          held;             /* a black hole swallowed something */
 
     /* of protocols that take turns: who spoke last, of the current turn */
     unsigned          speaker;
@@ -156,8 +156,12 @@ struct px_edge_s {
 };
 
 
+extern px_edge_t  *px_edges;
+
 uint64_t px_now(void);
 int px_listen(px_edge_t *e);
+void px_deaf(px_edge_t *e);
+int px_socket(const char *addr, int listening);
 void px_watch(px_sock_t *s, uint32_t mask);
 
 void px_accept(px_edge_t *e);
@@ -165,7 +169,8 @@ void px_ready(px_sock_t *s, uint32_t events);
 void px_pair_end(px_pair_t *p, int rst);
 int px_pair_turn(px_pair_t *p);
 void px_pair_free(px_pair_t *p);
-int px_socket(const char *addr, int listening);
+
+int px_orders(void);
 
 size_t px_frames(px_pair_t *p, unsigned dir, const unsigned char *data,
     size_t n, int *cut);

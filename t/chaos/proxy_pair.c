@@ -77,7 +77,6 @@ px_accept(px_edge_t *e)
 
     if (px_stopped(e, PX_UP)) {
         e->hits[PX_BLACKHOLE]++;
-        p->held = 1;
         return;
     }
 
@@ -156,8 +155,6 @@ px_read(px_pair_t *p, unsigned dir)
     }
 
     if (px_stopped(p->edge, dir)) {
-        p->edge->hits[PX_BLACKHOLE] += !p->held;
-        p->held = 1;
         return;
     }
 
@@ -338,7 +335,7 @@ px_flush(px_pair_t *p, unsigned dir)
 
         if (sent == -1) {
             if (errno == EAGAIN || errno == EINTR) {
-                return -1;              /* epoll tells */
+                return PX_WAIT;
             }
 
             px_pair_end(p, errno == ECONNRESET);
@@ -409,7 +406,7 @@ px_allowed(px_pair_t *p, unsigned dir, int *wait)
     f->filled = now;
 
     if (f->tokens < 1000) {
-        *wait = 5;
+        *wait = PX_WAIT;
         return 0;
     }
 
