@@ -138,9 +138,14 @@ subtest 'buy' => sub {
     leave(0.1, 1, %q, user => 321, key => 'never');
     $redis->pass();
     calm();
-    is(counter('buy_sent_total') - $sent, 2, 'two were sent');
-    is($s->buy(320, key => 'never')->{json}{data}{replayed}, undef,
-       'the others were not');
+
+    SKIP: {
+        skip 'each worker has calls of its own', 2 if $t->worker_count() > 1;
+
+        is(counter('buy_sent_total') - $sent, 2, 'two were sent');
+        is($s->buy(320, key => 'never')->{json}{data}{replayed}, undef,
+           'the others were not');
+    }
 
     # what is lost with the second try, too
     $redis->cut('reply', times => 1, match => "{a:$id}s");
@@ -300,8 +305,10 @@ subtest 'a crowd that leaves' => sub {
     $t->wait_ready();
     calm();
 
-    # connections of clients go a moment later
-    ok($t->wait_for(sub { fds() <= $base + 1 }, 5, 'descriptors'),
+    # connections of clients go a moment later; of several workers this one may
+    # have had less to do with MySQL before
+    my $most = $base + ($t->worker_count() > 1 ? 4 : 1);
+    ok($t->wait_for(sub { fds() <= $most }, 5, 'descriptors'),
        'no descriptor leaks') or diag(fds() . " of $base");
     cmp_ok(counter('aborted_total') - $aborted, '>=', 50, 'many left');
 

@@ -31,6 +31,7 @@ die "no mode \"$MODE\"\n" if $MODE ne '' && !$modes{$MODE};
 
 my %unfit = (
     hup => { '60-reload.t' => 'it reloads by itself' },
+    four => { '55-crowd.t' => 'it fills the queue of one worker' },
     # nginx without a master reads the configuration anew, but tells no
     # module that there is another one
     single => { '60-reload.t' => 'no master that reloads',
