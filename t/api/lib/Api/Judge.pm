@@ -37,7 +37,8 @@ sub take {
     }
 
     my $best = { depth => -1 };
-    my $end = search($m, [@calls], 0, $after, {}, $best);
+    my $end = search({ calls => \@calls, after => $after, best => $best },
+                     $m, 0, '');
 
     return [$best->{call}, "no order of the " . @calls
             . " calls explains the answers; at best: $best->{wrong}"]
@@ -49,19 +50,20 @@ sub take {
 
 
 # The effect of a call follows from its answer, so what the model is after
-# some of the calls does not depend on their order, unless somebody looked at
-# it afterwards: a set that failed once fails always.
+# some of the calls does not depend on their order, except that of changes of
+# a sale: a set that failed once with those in this order fails always.
 
 sub search {
-    my ($m, $calls, $done, $after, $failed, $best) = @_;
+    my ($s, $m, $done, $order) = @_;
 
+    my $calls = $s->{calls};
     my $depth = grep { $done & 1 << $_ } 0 .. $#$calls;
 
     if ($depth == @$calls) {
-        foreach my $c (@$after) {
+        foreach my $c (@{$s->{after}}) {
             my ($wrong) = $m->judge($c);
             next if !defined $wrong;
-            note($best, $depth, $c, $wrong);
+            note($s->{best}, $depth, $c, $wrong);
             return;
         }
 
@@ -69,24 +71,28 @@ sub search {
     }
 
     foreach my $i (0 .. $#$calls) {
-        next if $done & 1 << $i || $failed->{$done | 1 << $i};
+        my $c = $calls->[$i];
+        my $then = $done | 1 << $i;
+        my $changed = @{$s->{after}} && $c->{admin} ? "$order $i" : $order;
 
-        my ($wrong) = $m->judge($calls->[$i]);
+        next if $done & 1 << $i || $s->{failed}{"$then:$changed"};
+
+        my ($wrong) = $m->judge($c);
 
         if (defined $wrong) {
-            $best = note($best, $depth, $calls->[$i], $wrong);
+            note($s->{best}, $depth, $c, $wrong);
             next;
         }
 
         my $next = dclone($m);
-        my (undef, $apply) = $next->judge($calls->[$i]);
+        my (undef, $apply) = $next->judge($c);
 
         $apply->();
 
-        my $end = search($next, $calls, $done | 1 << $i, $after, $failed, $best);
+        my $end = search($s, $next, $then, $changed);
         return $end if $end;
 
-        $failed->{$done | 1 << $i} = 1 if !@$after;
+        $s->{failed}{"$then:$changed"} = 1;
     }
 
     return;
@@ -97,7 +103,6 @@ sub note {
     my ($best, $depth, $call, $wrong) = @_;
     @$best{qw(depth call wrong)} = ($depth, $call, $wrong)
         if $depth >= $best->{depth};
-    return $best;
 }
 
 
