@@ -93,8 +93,13 @@ subtest 'both tries are cut' => sub {
                . "?activity_id=$id", 'where to ask');
             calm();
 
-            # asked, or repeated: the same
-            my $q = $t->get($data->{poll}, user => $user);
+            # asked, or repeated: the same; of several workers the one that was
+            # cut off may need a moment
+            my $q;
+            $t->wait_for(sub {
+                $q = $t->get($data->{poll}, user => $user);
+                return $q->{status} == 200;
+            }, 5, 'an answer');
             my $want = $where eq 'before' ? 'refused' : 'granted';
             is($q->{json}{data}{outcome}, $want, $want);
             $s->resolve();

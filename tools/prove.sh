@@ -18,9 +18,9 @@ prove_by() {
         *" --help "*)
             ;;
         *)
-            # the model needs no build, fuzzing makes its own
+            # the model needs no build, these others make their own
             case $name in
-                model|fuzz) ;;
+                model|fuzz|torture) ;;
                 *)
                     build_all
                     build_failpoints

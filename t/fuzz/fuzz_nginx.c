@@ -60,11 +60,12 @@ ngx_module_t  ngx_fuzz_module = {
 };
 
 
-/* what nginx looks for in a file of modules */
+/* what nginx looks for in a file of modules; longer than needed, as those of
+ * our modules, found by the same names, poison what follows them */
 
-ngx_module_t *ngx_modules[] = { &ngx_fuzz_module, NULL };
-char *ngx_module_names[] = { "ngx_fuzz_module", NULL };
-char *ngx_module_order[] = { NULL };
+ngx_module_t *ngx_modules[32] = { &ngx_fuzz_module, NULL };
+char *ngx_module_names[32] = { "ngx_fuzz_module", NULL };
+char *ngx_module_order[32] = { NULL };
 
 
 static char *
@@ -90,10 +91,11 @@ fuzz_init_process(ngx_cycle_t *cycle)
 {
     int          n, request;
     char        *args[MAX_ARGS], **argv, *p, *end;
-    static char  name[] = "fuzz";
+    static char  name[128];
 
     n = 0;
     args[n++] = name;
+    snprintf(name, sizeof(name), "%s/again", fuzz_dir);
 
     for (p = fuzz_args; *p && n < MAX_ARGS - 1; p = end) {
         args[n++] = p;

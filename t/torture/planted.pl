@@ -85,7 +85,7 @@ sub torture {
 
     my $out = qx('$tree/t/torture/run' $args 2>&1);
     my $end = $? >> 8;
-    my ($sign) = $out =~ /^\s+FAIL (.*(?:\n\s+#.*:.*)*)/m;
+    my ($sign) = $out =~ /^\s+FAIL (.*(?:\n\s+(?:# |not ok).*)*)/m;
 
     print $out if $end > 1;
     return ($end, $sign);
