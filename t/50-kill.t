@@ -111,19 +111,28 @@ subtest 'workers again and again' => sub {
 
     $t->allow(qr/worker process \d+ exited on signal/);
 
-    # answers of Redis are on their way when the worker dies
-    foreach my $ms (100, 60, 80, 40) {
-        my ($victim) = $t->workers();
+    # one of them at any time, then all while answers of Redis are on their way
+    foreach my $ms (60, 40, undef, undef) {
+        my ($one, @others) = $t->workers();
+        my %victims = map { $_ => 1 } $one, defined $ms ? () : @others;
+        my $granted = $t->redis()->xlen("{a:$id}s");
 
         $p->delay(100);
-        RushTest::Sale::later($ms / 1000, sub { kill KILL => $victim });
+        my $pid = RushTest::Sale::later(($ms // 0) / 1000, sub {
+            delete $t->{redis};         # that is the other process'
+            defined $ms or $t->wait_for(sub {
+                return $t->redis()->xlen("{a:$id}s") > $granted;
+            }, 5, 'a grant');
+            kill KILL => keys %victims;
+        });
         $s->some(30, sync => 1);
+        waitpid $pid, 0;
         $p->pass();
 
         ok($t->wait_for(sub {
             my @now = $t->workers();
-            return @now == $t->worker_count() && !grep { $_ == $victim } @now;
-        }, 5, 'a new worker'), 'a new worker');
+            return @now == $t->worker_count() && !grep { $victims{$_} } @now;
+        }, 5, 'new workers'), 'new workers');
     }
 
     # who lost the answer asks with the same id

@@ -248,8 +248,12 @@ subtest 'the answer about a request is cut' => sub {
         my $r = $t->get("$path/$req?activity_id=$id", %o);
         is($r->{status}, 503, 'busy') or diag($r->{body});
         calm();
-        is($t->get("$path/$req?activity_id=$id", %o)->{json}{data}{outcome},
-           $req eq 'a' ? 'granted' : 'refused', 'then it is told');
+        $t->wait_for(sub {
+            $r = $t->get("$path/$req?activity_id=$id", %o);
+            return $r->{status} == 200;
+        }, 5, 'an answer');
+        is($r->{json}{data}{outcome}, $req eq 'a' ? 'granted' : 'refused',
+           'then it is told');
     }
 
     is($s->buy(12, key => 'b')->{code}, 60009, 'as it was settled');

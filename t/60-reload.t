@@ -274,8 +274,16 @@ subtest 'graceful stop' => sub {
     my $pid = $t->pid('nginx');
     my @workers = $t->workers();
 
+    my $fds = sub { return scalar(map { glob "/proc/$_/fd/*" } @workers) };
+    my $base = $fds->();
+
+    # when all are connected; their last bytes follow at once
     $p->delay(600);
-    my $later = RushTest::Sale::later(0.4, sub { kill QUIT => $pid });
+    my $later = RushTest::Sale::later(0, sub {
+        $t->wait_for(sub { $fds->() >= $base + 120 }, 10, 'a crowd');
+        sleep 0.2;
+        kill QUIT => $pid;
+    });
     my @r = crowd($s, 120, sync => 1);
     waitpid $later, 0;
     $p->pass();
