@@ -7,7 +7,9 @@
 #include "ngx_seckill_row.h"
 
 
-#define NGX_SECKILL_YOUNG  600000       /* ms */
+/* consumers may have been away for hours, a clock may be wrong by some */
+
+#define NGX_SECKILL_YOUNG  86400000     /* ms */
 
 
 static const char  *ngx_seckill_order_names[] = {

@@ -264,6 +264,8 @@ subtest 'before the row' => sub {
     $r = result($no, $user);
     is_deeply(data($r), { order_no => $no, status => 'queued',
                           poll_after_ms => 200 }, 'queued');
+    is(data(result(number($id, now() - 7_200_000), $user))->{status},
+       'queued', 'consumers may have been away for hours');
     is(told($_->($no, $other)), '404 4', 'foreign')
         foreach \&detail, \&cancel, \&result;
     is(page('/api/v1/orders', user => $user), '0 1 20 0 ', 'not listed');
