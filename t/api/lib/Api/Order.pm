@@ -13,7 +13,7 @@ BEGIN { *want = \&Api::Model::want; *field = \&Api::Model::field;
         *told = \&Api::Model::told; *held = \&Api::Sale::held;
         *record = \&Api::Catalog::record; *paged = \&Api::Catalog::paged }
 
-my $YOUNG = 600_000;    # ms in which an order may still be without a row
+my $YOUNG = 86_400_000; # ms in which an order may still be without a row
 
 
 sub order {
