@@ -226,7 +226,7 @@ rush_op_redis(rush_controller_t *ctl, rush_op_t *op, int64_t *result)
 
     freeReplyObject(reply);
 
-    return RUSH_OK;
+    return RUSH_FP("C6") ? RUSH_ERROR : RUSH_OK;
 }
 
 

@@ -4,7 +4,7 @@
 #
 # The consumer dies, or loses a connection, between any two steps that
 # matter: each order is stored once, given back once, and what was sold stays
-# sold.  D1..D11 are places of the daemon, C1..C4 of the controller.
+# sold.  D1..D11 are places of the daemon, C1..C6 of the controller.
 
 use warnings;
 use strict;
@@ -235,6 +235,42 @@ subtest 'the controller' => sub {
             foreach @orders;
         right("$point, error");
     }
+};
+
+
+# Redis has it, MySQL does not know: it is done once all the same
+
+subtest 'units put in and out' => sub {
+    my $op = 7000;
+
+    foreach my $delta (5, -2, -3) {
+        foreach my $action ('kill', 'error') {
+            my $left = $t->meta($a)->{remain};
+            my $total = $t->meta($a)->{total};
+
+            $t->failpoint('C6', $action, 1);
+            $t->insert('seckill_stock_op', id => ++$op, activity_id => $a,
+                       delta => $delta, created_ms => 1);
+
+            if ($action eq 'kill') {
+                killed('C6');
+                $t->start('consumer');
+
+            } else {
+                soon('C6 fails', sub { $t->failpoint_hits('C6') });
+            }
+
+            soon("$delta, $action: done", sub {
+                $t->value('SELECT state FROM seckill_stock_op WHERE id = ?',
+                          $op) == 2
+            });
+            is($t->meta($a)->{remain}, $left + $delta, 'left');
+            is($t->meta($a)->{total}, $total + $delta, 'total');
+            clean($t, "C6, $action");
+        }
+    }
+
+    right('C6');
 };
 
 

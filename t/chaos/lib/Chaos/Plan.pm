@@ -30,7 +30,7 @@ our @EDGES = qw(a-redis b-redis d1-redis d2-redis d1-mysql d2-mysql a-mysql
 our %POINTS = (
     W => [qw(W1 W2 W3 W4 W5 W6 W8)],
     D => [qw(D1 D2 D3 D4 D5 D6 D7 D8 D9 D10)],
-    C => [qw(C1 C2 C3 C4)],
+    C => [qw(C1 C2 C3 C4 C6 C6)],
 );
 
 # how often in 30 s, times ten
