@@ -21,7 +21,8 @@ package RushTest::Proxy;
 #                                match => text the request must contain (any
 #                                case), times => 1
 #   $p->drop()                   closes all connections now, passes new ones
-#   $p->stats()                  { connections, cuts, up, down }: bytes
+#   $p->stats()                  { connections, cuts, up, down, writes }: up
+#                                and down in bytes, writes to the daemon
 #
 # Answers are told from requests by direction only: an "answer" is what the
 # backend sends next after a request that matched.
@@ -135,7 +136,8 @@ sub serve {
 
     my $p = { l => $l, target => $target, select => IO::Select->new(),
               peer => {}, later => [], mode => { mode => 'pass' },
-              stats => { connections => 0, cuts => 0, up => 0, down => 0 } };
+              stats => { connections => 0, cuts => 0, up => 0, down => 0,
+                         writes => 0 } };
 
     $p->{select}->add($l, $control);
 
@@ -297,6 +299,7 @@ sub put {
     while (length $data) {
         my $n = syswrite $to, $data;
         return finish_pair($p, $p->{peer}{$to}) if !defined $n;
+        $p->{stats}{writes}++;
         substr $data, 0, $n, '';
     }
 }
