@@ -290,9 +290,11 @@ sub read_logs {
         }
     }
 
-    push @{$self->{wrong}}, map { "sanitizer: " . substr RushTest::slurp($_),
-                                  0, 2000 }
-        glob "$w->{dir}/asan.* $w->{dir}/ubsan.*";
+    foreach my $file (glob "$w->{dir}/asan.* $w->{dir}/ubsan.*") {
+        my $text = substr RushTest::slurp($file), 0, 2000;
+        my ($first) = $text =~ /((?:\w+Sanitizer|runtime error): [^\n]*)/;
+        push @{$self->{wrong}}, 'sanitizer: ' . ($first // '') . "\n$text";
+    }
 }
 
 
