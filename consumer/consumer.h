@@ -220,7 +220,7 @@ int rush_redis_push(rush_redis_t *rd, rush_args_t *a);
 redisReply *rush_redis_pull(rush_redis_t *rd);
 
 /*
- * EVALSHA of rush_lua[lua] (seckill_lua.h) with one key for each letter of
+ * EVALSHA of rush_lua[lua] (rush_lua.h) with one key for each letter of
  * "keys": m u s o as in rush_stream.h, n is {a:ID}u:new, the users hash under
  * construction.  argv is emptied; NULL: no arguments.
  */

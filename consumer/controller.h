@@ -21,7 +21,7 @@
 
 #include "consumer.h"
 #include "controller_sql.h"
-#include "seckill_lua.h"
+#include "rush_lua.h"
 
 
 #define RUSH_RUN_ID_LEN   40
