@@ -16,6 +16,15 @@ $NGX_OBJS/rush_openapi.h:	$ngx_addon_dir/tools/embed.pl \\
 
 END
 
+cat << END                                                    >> $NGX_MAKEFILE
+
+$NGX_OBJS/ngx_rush_sql.h:	$ngx_addon_dir/tools/embed.pl \\
+		$ngx_addon_dir/shared/core.sql
+	perl $ngx_addon_dir/tools/embed.pl sql ngx_rush \$@ \\
+		$ngx_addon_dir/shared/core.sql
+
+END
+
 for ngx_rush in $NGX_RUSH_MODULES
 do
     cat << END                                                >> $NGX_MAKEFILE

@@ -99,6 +99,9 @@
     C(REVOKE_EVICTED, revoke_evicted, counter,                                \
       "Live revocations dropped for others, the zone is too small")           \
                                                                               \
+    C(AUDIT_LOST, audit_lost, counter,                                        \
+      "Acts of administrators whose outcome could not be recorded")           \
+                                                                              \
     C(BUY_BATCHES, buy_batches, counter,                                      \
       "Calls of the buy script")                                              \
     C(BUY_SENT, buy_sent, counter,                                            \

@@ -18,6 +18,7 @@
 #include "rush_base.h"
 #include "rush_buf.h"
 #include "rush_errors.h"
+#include "rush_permissions.h"
 
 
 #define ENUM_PUBLIC    0
@@ -25,6 +26,9 @@
 #define ENUM_USER      2
 #define ENUM_ADMIN     3
 #define ENUM_INTERNAL  4
+
+#define ENUM_MAY(name)  (ENUM_ADMIN | RUSH_MAY_##name << 8)
+#define AUTH(route)     ((route)->auth & 0xff)
 
 
 typedef struct {

@@ -54,6 +54,19 @@ write_type(const char *type, int64_t min, int64_t max, int bounds)
         rush_json_text(&out, "type", "object");
         bounds = 0;
 
+    } else if (strcmp(type, "LIST") == 0) {
+        rush_json_text(&out, "type", "array");
+        rush_json_open(&out, "items", '{');
+        rush_json_open(&out, "type", '[');
+        rush_json_text(&out, NULL, "string");
+        rush_json_text(&out, NULL, "integer");
+        rush_json_close(&out, ']');
+        rush_json_text(&out, "pattern", "^[A-Za-z0-9._:-]{1,64}$");
+        rush_json_close(&out, '}');
+        rush_json_int(&out, "minItems", min);
+        rush_json_int(&out, "maxItems", max);
+        bounds = 0;
+
     } else if (strcmp(type, "ARR") == 0) {
         rush_json_text(&out, "type", "array");
         bounds = 0;
@@ -294,18 +307,19 @@ collect_errors(const route_t *route, char *set)
         set[*e] = 1;
     }
 
-    if (route->auth == ENUM_INTERNAL) {
+    if (AUTH(route) == ENUM_INTERNAL) {
         return;
     }
 
     set[RUSH_I_LIMITED] = 1;            /* the global limit */
 
-    if (route->auth != ENUM_PUBLIC) {
+    if (AUTH(route) != ENUM_PUBLIC) {
         set[RUSH_I_UNAUTHORIZED] = 1;
     }
 
-    if (route->auth == ENUM_ADMIN) {
+    if (AUTH(route) == ENUM_ADMIN) {
         set[RUSH_I_FORBIDDEN] = 1;
+        set[RUSH_I_BUSY] = 1;           /* roles or the record are not there */
     }
 
     for (f = route->fields; f->name; f++) {
@@ -465,16 +479,21 @@ write_operation(const route_t *route)
                                ? "system" : route->module);
     rush_json_close(&out, ']');
 
-    if (route->auth != ENUM_PUBLIC && route->auth != ENUM_INTERNAL) {
+    if (AUTH(route) == ENUM_ADMIN) {
+        rush_json_text(&out, "x-permission", (char *)
+                       rush_permissions[route->auth >> 8].name.data);
+    }
+
+    if (AUTH(route) != ENUM_PUBLIC && AUTH(route) != ENUM_INTERNAL) {
         rush_json_open(&out, "security", '[');
 
-        if (route->auth == ENUM_OPTIONAL) {
+        if (AUTH(route) == ENUM_OPTIONAL) {
             rush_json_open(&out, NULL, '{');
             rush_json_close(&out, '}');
         }
 
         rush_json_open(&out, NULL, '{');
-        rush_json_open(&out, route->auth == ENUM_ADMIN ? "admin" : "user",
+        rush_json_open(&out, AUTH(route) == ENUM_ADMIN ? "admin" : "user",
                        '[');
         rush_json_close(&out, ']');
         rush_json_close(&out, '}');
