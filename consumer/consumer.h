@@ -364,4 +364,10 @@ int rush_controller_run(rush_daemon_t *d);
 int rush_reconcile_main(rush_daemon_t *d, int repair, int dry_run);
 
 
+/* audit_log_verify.c: looks whether the record of administrators is whole,
+ * and prints what is not; exit status: 0 whole, 1 not, 2 could not look */
+
+int rush_audit_log_main(rush_daemon_t *d);
+
+
 #endif /* _RUSH_CONSUMER_H_INCLUDED_ */

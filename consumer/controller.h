@@ -6,7 +6,8 @@
  * follow.c makes Redis follow MySQL, rebuild.c makes Redis anew from MySQL,
  * stockop.c and sweep.c change stock, guard.c watches clocks and backlog,
  * trim.c the length of the streams, revoked.c the revoked tokens; audit.c
- * and held.c compare, reconcile.c mends.
+ * and held.c compare, reconcile.c mends.  audit_log.c keeps the record of
+ * administrators.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
  * which goes with its connection.  Functions that return int give RUSH_OK, or
@@ -93,6 +94,7 @@ typedef struct {
     int64_t           next_sweep;
     int64_t           next_trim;
     int64_t           next_reconcile;
+    int64_t           next_bans;
     int64_t           next_gate;        /* after a rebuild that failed */
     unsigned          clock_bad:1;
     unsigned          clock_told:1;
@@ -181,6 +183,11 @@ int rush_guard(rush_controller_t *ctl);
 int rush_guard_paused(rush_controller_t *ctl, int64_t id);
 int rush_trim(rush_controller_t *ctl);
 int rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue);
+
+
+/* audit_log.c: from the inbox into the chain; RUSH_OK, or RUSH_DB_* */
+
+int rush_audit_log_move(rush_controller_t *ctl);
 
 
 /* audit.c: one activity, both sides */

@@ -163,3 +163,41 @@ SELECT id, token_version FROM user WHERE token_version_ms > ?;
 
 -- name: revoked_sessions
 SELECT id FROM user_session WHERE revoked_ms > ?;
+
+-- name: bans_lift
+UPDATE user SET status = 0, ban_until_ms = 0, version = version + 1,
+    updated_ms = ?
+WHERE status = 1 AND ban_until_ms > 0 AND ban_until_ms <= ?;
+
+-- The record of administrators (audit_log.c).  All but the chain's own
+-- columns stand in both tables, in this order.
+
+-- name: audit_head
+SELECT seq, hash FROM audit_head WHERE id = 1;
+
+-- name: audit_head_lock
+SELECT seq, hash FROM audit_head WHERE id = 1 FOR UPDATE;
+
+-- name: audit_head_set
+UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1;
+
+-- name: audit_waiting
+SELECT EXISTS (SELECT 1 FROM audit_inbox);
+
+-- name: audit_inbox
+SELECT id, act, kind, user_id, session_id, roles, route, object, fields,
+    address, trace_id, code, created_ms
+FROM audit_inbox ORDER BY id LIMIT 100 FOR UPDATE;
+
+-- name: audit_insert
+INSERT INTO audit_log (seq, act, kind, user_id, session_id, roles, route,
+    object, fields, address, trace_id, code, created_ms, prev_hash, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: audit_inbox_delete
+DELETE FROM audit_inbox WHERE id = ?;
+
+-- name: audit_rows
+SELECT seq, act, kind, user_id, session_id, roles, route, object, fields,
+    address, trace_id, code, created_ms, prev_hash, hash
+FROM audit_log WHERE seq > ? ORDER BY seq LIMIT 500;
