@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_user_module.h"
+#include "ngx_user_admin.h"
 #include "ngx_user_api.h"
 
 
