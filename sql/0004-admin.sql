@@ -27,7 +27,10 @@ ALTER TABLE user
 
 UPDATE user SET roles = 1 WHERE role = 1;
 
-ALTER TABLE user DROP COLUMN role;
+-- nodes of the release before read it while they are upgraded one by one
+ALTER TABLE user
+  DROP COLUMN role,
+  ADD COLUMN role TINYINT GENERATED ALWAYS AS (IF(roles & 1, 1, 0)) VIRTUAL;
 
 -- What workers write: an intent before an act and its outcome.  The
 -- controller of the consumer moves rows from here into the chain.
@@ -82,7 +85,7 @@ INSERT INTO audit_head (id, seq, hash) VALUES
   (1, 0, '0000000000000000000000000000000000000000000000000000000000000000');
 
 CREATE TRIGGER audit_log_no_update BEFORE UPDATE ON audit_log FOR EACH ROW
-  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rows of audit_log stay as they are';
+  SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rows of audit_log do not change';
 
 CREATE TRIGGER audit_log_no_delete BEFORE DELETE ON audit_log FOR EACH ROW
   SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rows of audit_log stay';

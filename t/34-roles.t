@@ -9,6 +9,7 @@
 use warnings;
 use strict;
 
+use DBI;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use JSON::PP ();
@@ -362,6 +363,82 @@ subtest 'a change is followed within a second' => sub {
     $ends->('the role may more', 200);
     is(admin('PUT', "/users/$id/roles", { roles => [] }), 0, 'taken');
     $ends->('the token', 401);
+
+    # a worker was killed when MySQL had it and Redis not yet
+    ($id, $token) = holder($role);
+    ok(known($token, 'GET', $path, 200), 'it may');
+    $t->do('UPDATE user SET roles = 0, token_version = 2, '
+           . 'token_version_ms = ? WHERE id = ?', int(time() * 1000), $id);
+    ok(known($token, 'GET', $path, 401), 'the consumer tells it');
+};
+
+
+# a statement of the module, as text
+
+sub statement {
+    my ($name) = @_;
+    my $text = RushTest::slurp(
+        "$FindBin::Bin/../ngx_user_module/user_admin.sql");
+    $text =~ /^-- name: $name\n(.*?);/ms or die "no statement $name\n";
+    return $1;
+}
+
+
+# in two transactions: the second one waits for the first, and then sees it
+
+subtest 'acts that exclude each other' => sub {
+    my ($x, $y) = map { DBI->connect(
+        "DBI:MariaDB:rush;mariadb_socket=$t->{dir}/mysql.sock", 'rush',
+        $t->{password}{mysql}, { PrintError => 0, RaiseError => 0,
+                                 AutoCommit => 0 }) } 1, 2;
+    $_->do('SET innodb_lock_wait_timeout = 1') foreach $x, $y;
+
+    $t->do('UPDATE user SET roles = roles & ~1');
+    my ($a, $b) = (user(roles => 1), user(roles => 1));
+    my $ban = sub {
+        my ($dbh, $id) = @_;
+        my $n = $dbh->do(statement('admin_end'), undef, 1, 'x', 0, 0, 9, 9,
+                         9, $id, 1, 0, 1, $id);
+        return $n ? $n + 0 : $dbh->err();
+    };
+
+    is($ban->($x, $a), 1, 'one administrator bans the other');
+    is($ban->($y, $b), 1205, 'who bans him at the same time and waits');
+    $x->commit();
+    $y->rollback();
+    is($ban->($y, $b), 0, 'and is the last one then');
+    $y->commit();
+
+    my $role = role();
+    my $bit = 1 << ($role - 1);
+    my $id = user();
+    my $give = sub {
+        my $n = $x->do(statement('admin_set_roles'), undef, $bit, 9, 9, $id,
+                       1, 1, $bit, $bit, $id);
+        return $n ? $n + 0 : $x->err();
+    };
+    my $remove = sub {
+        my $n = $y->do(statement('role_delete'), undef, $role, 1);
+        return $n ? $n + 0 : $y->err();
+    };
+
+    is($give->(), 1, 'a role is given');
+    is($remove->(), 1205, 'its removal waits');
+    $x->commit();
+    $y->rollback();
+    is($remove->(), 0, 'and finds who has it');
+    $y->commit();
+
+    $t->do('UPDATE user SET roles = 0, token_version = 1 WHERE id = ?', $id);
+    is($remove->(), 1, 'a role is removed');
+    is($give->(), 1205, 'who gives it waits');
+    $y->commit();
+    $x->rollback();
+    is($give->(), 0, 'and finds none');
+    $_->disconnect() foreach $x, $y;
+
+    $t->do('UPDATE user SET roles = 1, token_version = 1, status = 0 '
+           . 'WHERE id = ?', $root);
 };
 
 

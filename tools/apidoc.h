@@ -97,5 +97,8 @@ extern rush_buf_t       out;
 
 void write_openapi(void);
 
+/* members of a schema that is open */
+void write_type(const char *type, int64_t min, int64_t max, int bounds);
+
 
 #endif /* _APIDOC_H_INCLUDED_ */
