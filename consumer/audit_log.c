@@ -35,8 +35,14 @@ rush_audit_log_move(rush_controller_t *ctl)
     waiting = (rc == RUSH_OK && rows.n == 1) ? rush_cell_int(&rows, 0, 0) : 0;
     rush_rows_free(&rows);
 
-    if (rc != RUSH_OK || !waiting) {
+    if (rc != RUSH_OK) {
         return rc;
+    }
+
+    rush_stat_set(ctl->daemon, audit_waiting, waiting);
+
+    if (waiting == 0) {
+        return RUSH_OK;
     }
 
     rc = rush_db_begin(ctl->db);

@@ -115,6 +115,7 @@ typedef struct {
     int64_t          repairs;           /* made by reconcile */
     int64_t          differences;       /* gauge: found by the last check */
     int64_t          paused_backlog;    /* gauge: activities */
+    int64_t          audit_waiting;     /* gauge: rows, 1000 at most */
     int64_t          clock_skew;        /* gauge: ms, greatest */
 } rush_stats_t;
 

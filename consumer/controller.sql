@@ -182,7 +182,7 @@ SELECT seq, hash FROM audit_head WHERE id = 1 FOR UPDATE;
 UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1;
 
 -- name: audit_waiting
-SELECT EXISTS (SELECT 1 FROM audit_inbox);
+SELECT COUNT(*) FROM (SELECT id FROM audit_inbox LIMIT 1000) a;
 
 -- name: audit_inbox
 SELECT id, act, kind, user_id, session_id, roles, route, object, fields,

@@ -68,6 +68,8 @@ static const rush_metric_t  rush_metric_list[] = {
                "found by the last reconcile; must be 0"),
     rush_gauge("paused_backlog", paused_backlog,
                "activities paused because the stream is too long"),
+    rush_gauge("audit_waiting", audit_waiting,
+               "rows of administrators not in the chain yet, 1000 at most"),
     rush_gauge("clock_skew_milliseconds", clock_skew,
                "greatest difference of the clocks of Redis, MySQL, this host")
 };
