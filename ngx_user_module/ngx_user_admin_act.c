@@ -87,7 +87,8 @@ ngx_rush_step_t  ngx_user_admin_revoke_steps[] = {
 };
 
 
-/* names stay taken until the account is erased, so it can be restored */
+/* names stay taken until the account is erased, so it can be restored; roles
+ * are gone, or nobody could ever remove them */
 
 static ngx_int_t
 ngx_user_delete(ngx_rush_req_t *q)
@@ -328,7 +329,7 @@ ngx_user_end_sessions(ngx_rush_req_t *q, int64_t status, rush_str_t *reason,
     ngx_user_admin_user_t  *act = q->data;
 
     int64_t                 now;
-    ngx_rush_param_t        params[12];
+    ngx_rush_param_t        params[13];
     ngx_user_subject_t     *s;
 
     s = &act->subject;
@@ -340,18 +341,19 @@ ngx_user_end_sessions(ngx_rush_req_t *q, int64_t status, rush_str_t *reason,
     params[1] = ngx_rush_p_str(reason);
     params[2] = ngx_rush_p_int(until);
     params[3] = ngx_rush_p_int(deleted);
-    params[4] = ngx_rush_p_int(now);
+    params[4] = ngx_rush_p_int(status);
     params[5] = ngx_rush_p_int(now);
     params[6] = ngx_rush_p_int(now);
-    params[7] = ngx_rush_p_int(act->id);
-    params[8] = ngx_rush_p_int(s->tokens);
-    params[9] = ngx_rush_p_int(s->status);
+    params[7] = ngx_rush_p_int(now);
+    params[8] = ngx_rush_p_int(act->id);
+    params[9] = ngx_rush_p_int(s->tokens);
+    params[10] = ngx_rush_p_int(s->status);
 
     /* the account is taken away, not only its sessions */
-    params[10] = ngx_rush_p_int(status != s->status);
-    params[11] = ngx_rush_p_int(act->id);
+    params[11] = ngx_rush_p_int(status != s->status);
+    params[12] = ngx_rush_p_int(act->id);
 
-    return ngx_rush_query(q, ngx_user_stmt(ADMIN_END), params, 12, NGX_OK);
+    return ngx_rush_query(q, ngx_user_stmt(ADMIN_END), params, 13, NGX_OK);
 }
 
 

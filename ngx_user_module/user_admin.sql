@@ -65,11 +65,13 @@ UPDATE user
        version = version + 1, updated_ms = ?
  WHERE id = ? AND version = ? AND status <> 2;
 
--- A ban, a deletion, or (with what was there) the end of all sessions.
+-- A ban, a deletion (2, which takes the roles away), or, with what was there,
+-- the end of all sessions.
 -- name: admin_end
 UPDATE user u LEFT JOIN user_session s
     ON s.user_id = u.id AND s.revoked_ms = 0
    SET u.status = ?, u.ban_reason = ?, u.ban_until_ms = ?, u.deleted_ms = ?,
+       u.roles = IF(? = 2, 0, u.roles),
        u.token_version = u.token_version + 1, u.token_version_ms = ?,
        u.version = u.version + 1, u.updated_ms = ?, s.revoked_ms = ?
  WHERE u.id = ? AND u.token_version = ? AND u.status = ?

@@ -397,8 +397,8 @@ subtest 'acts that exclude each other' => sub {
     my ($a, $b) = (user(roles => 1), user(roles => 1));
     my $ban = sub {
         my ($dbh, $id) = @_;
-        my $n = $dbh->do(statement('admin_end'), undef, 1, 'x', 0, 0, 9, 9,
-                         9, $id, 1, 0, 1, $id);
+        my $n = $dbh->do(statement('admin_end'), undef, 1, 'x', 0, 0, 1, 9,
+                         9, 9, $id, 1, 0, 1, $id);
         return $n ? $n + 0 : $dbh->err();
     };
 

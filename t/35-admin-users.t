@@ -240,8 +240,9 @@ subtest 'delete and restore' => sub {
                 token => $reg->{access_token})->{status} };
 
     is($profile->(), 200, 'logged in');
+    $t->do('UPDATE user SET roles = 2 WHERE id = ?', $id);
     my ($code, $u) = admin('DELETE', "/users/$id");
-    is("$code $u->{status}", '0 deleted', 'deleted');
+    is("$code $u->{status} @{$u->{roles}}", '0 deleted ', 'deleted');
     ok($u->{deleted_at}, 'when');
     ok($t->wait_for(sub { $profile->() == 401 }, 1, '401'), 'its token ended');
     is($t->post('/api/v1/auth/refresh-token',
@@ -255,7 +256,8 @@ subtest 'delete and restore' => sub {
     is(admin('DELETE', '/users/1'), 4, 'nobody');
 
     ($code, $u) = admin('POST', "/users/$id/restore");
-    is("$code $u->{status}", '0 active', 'restored');
+    is("$code $u->{status} @{$u->{roles}}", '0 active ',
+       'restored, without roles');
     is($u->{deleted_at}, undef, 'not deleted');
     is($t->login('hanna', $password)->{code}, 0, 'logs in');
     is($profile->(), 401, 'an old token stays ended');
