@@ -5,22 +5,14 @@
  * Workers learn of revoked tokens from the stream RUSH_REVOKE_KEY; what they
  * need to know is in MySQL as well.  A Redis that has lost its data gets it
  * again, else a worker that starts then would let revoked tokens in.
- *
- * A worker may be killed between MySQL and Redis.  So what ended the tokens of
- * a whole user a moment ago is told once more: it matters most, of somebody
- * who was banned, and is rare.
  */
 
 
 #include "controller.h"
 
 
-#define RUSH_REVOKED_RECENT  5000       /* ms, more than clocks differ */
-
-
 static int rush_revoked_send(rush_controller_t *ctl,
     const rush_rows_t *rows, const char *kind);
-static int rush_revoked_recent(rush_controller_t *ctl);
 
 
 int
@@ -39,29 +31,7 @@ rush_revoked_check(rush_controller_t *ctl)
     there = rush_reply_int(reply, 0) == 1;
     freeReplyObject(reply);
 
-    return there ? rush_revoked_recent(ctl) : rush_revoked_again(ctl);
-}
-
-
-static int
-rush_revoked_recent(rush_controller_t *ctl)
-{
-    int           rc;
-    rush_rows_t   rows;
-    rush_param_t  param;
-
-    memset(&rows, 0, sizeof(rush_rows_t));
-    param = rush_p_int(rush_now() - RUSH_REVOKED_RECENT);
-
-    rc = rush_ctl_run(ctl, REVOKED_USERS, &param, 1, &rows);
-
-    if (rc == RUSH_OK) {
-        rc = rush_revoked_send(ctl, &rows, "u");
-    }
-
-    rush_rows_free(&rows);
-
-    return rc == RUSH_OK ? RUSH_OK : RUSH_ERROR;
+    return there ? RUSH_OK : rush_revoked_again(ctl);
 }
 
 
@@ -86,7 +56,6 @@ rush_revoked_again(rush_controller_t *ctl)
     }
 
     if (rc == RUSH_OK) {
-        rush_log(RUSH_LOG_INFO, "revoked: all is sent again");
         rc = rush_revoked_send(ctl, &rows, "s");
     }
 
@@ -133,6 +102,11 @@ rush_revoked_send(rush_controller_t *ctl, const rush_rows_t *rows,
         }
 
         freeReplyObject(reply);
+    }
+
+    if (rows->n > 0) {
+        rush_log(RUSH_LOG_INFO, "revoked: %zu of kind \"%s\" sent again",
+                 rows->n, kind);
     }
 
     return RUSH_OK;

@@ -143,7 +143,7 @@ typedef struct {
 
 
 /* was a field of the route given? */
-ngx_uint_t ngx_user_given(ngx_rush_req_t *q, const char *name);
+ngx_uint_t ngx_user_sent(ngx_rush_req_t *q, const char *name);
 
 
 /* ngx_user_admin_find.c */

@@ -88,7 +88,7 @@ ngx_user_check_filter(ngx_rush_req_t *q)
         list->mobile.len = 0;
     }
 
-    if (ngx_user_given(q, "status")
+    if (ngx_user_sent(q, "status")
         && ngx_user_status_of(&list->status) == NGX_ERROR)
     {
         return ngx_rush_refuse(q, "status",
@@ -146,7 +146,7 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     ngx_rush_param_t  *p;
 
     p = params;
-    status = ngx_user_given(q, "status") ? ngx_user_status_of(&list->status)
+    status = ngx_user_sent(q, "status") ? ngx_user_status_of(&list->status)
                                          : NGX_ERROR;
     bit = list->role ? rush_role_bit(list->role) : 0;
 
@@ -154,17 +154,17 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_given(q, "username") ? ngx_rush_p_str(&list->username)
+    *p = ngx_user_sent(q, "username") ? ngx_rush_p_str(&list->username)
                                        : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_given(q, "mobile") ? ngx_rush_p_str(&list->mobile)
+    *p = ngx_user_sent(q, "mobile") ? ngx_rush_p_str(&list->mobile)
                                      : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_given(q, "email") ? ngx_rush_p_str(&list->email)
+    *p = ngx_user_sent(q, "email") ? ngx_rush_p_str(&list->email)
                                     : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
@@ -183,7 +183,7 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     p += 2;
 
     *p++ = ngx_rush_p_int(list->from);
-    *p++ = ngx_rush_p_int(ngx_user_given(q, "to") ? list->to : INT64_MAX);
+    *p++ = ngx_rush_p_int(ngx_user_sent(q, "to") ? list->to : INT64_MAX);
 
     return p - params;
 }
@@ -466,7 +466,7 @@ ngx_user_put_roles(rush_buf_t *b, int64_t roles)
 
 
 ngx_uint_t
-ngx_user_given(ngx_rush_req_t *q, const char *name)
+ngx_user_sent(ngx_rush_req_t *q, const char *name)
 {
     ngx_uint_t           i;
     const rush_field_t  *f;
