@@ -181,6 +181,9 @@ ngx_int_t ngx_user_put_tokens(ngx_rush_req_t *q, ngx_user_flow_t *flow);
 ngx_int_t ngx_user_load(ngx_rush_req_t *q, ngx_user_t *u);
 void ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u);
 
+/* of a picture: http, https or a path; or "" */
+ngx_uint_t ngx_user_is_address(rush_str_t *s);
+
 
 /* ngx_user_password.c */
 
