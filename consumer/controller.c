@@ -157,6 +157,13 @@ rush_controller_tick(rush_controller_t *ctl)
         return;
     }
 
+    if (rush_controller_due(&ctl->next_erase,
+                            d->conf.erase_interval * 1000)
+        && rush_erase(ctl) != RUSH_OK)
+    {
+        return;
+    }
+
     (void) rush_controller_compare(ctl);
 }
 

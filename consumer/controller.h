@@ -5,8 +5,8 @@
  * Inside of the controller: controller.c is the loop, gate.c opens the sale,
  * follow.c makes Redis follow MySQL, rebuild.c makes Redis anew from MySQL,
  * stockop.c and sweep.c change stock, guard.c watches clocks and backlog,
- * trim.c the length of the streams, revoked.c the revoked tokens; audit.c
- * and held.c compare, reconcile.c mends.
+ * trim.c the length of the streams, revoked.c the revoked tokens, erase.c
+ * what must not be kept; audit.c and held.c compare, reconcile.c mends.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
  * which goes with its connection.  Functions that return int give RUSH_OK, or
@@ -92,6 +92,7 @@ typedef struct {
     int64_t           next_guard;       /* us, rush_mono() */
     int64_t           next_sweep;
     int64_t           next_trim;
+    int64_t           next_erase;
     int64_t           next_reconcile;
     int64_t           next_gate;        /* after a rebuild that failed */
     unsigned          clock_bad:1;
@@ -167,6 +168,11 @@ int rush_orders_read(rush_controller_t *ctl, int64_t id,
 /* dead_body.c: grants of open dead letters that have no row */
 int rush_dead_grants(rush_controller_t *ctl, int64_t id,
     rush_order_pt handler, void *data);
+
+
+/* erase.c */
+
+int rush_erase(rush_controller_t *ctl);
 
 
 /* stockop.c, sweep.c */

@@ -39,7 +39,8 @@ sub write_secrets {
     RushTest::spew("$dir/failpoints", "\0" x 2048);
 
     # ours must not leak into the daemons: names of settings
-    delete @ENV{grep { /^RUSH_(REDIS|MYSQL|CONSUMER|CONTROLLER)_/ } keys %ENV};
+    delete @ENV{grep { /^RUSH_(REDIS|MYSQL|CONSUMER|CONTROLLER|ACCOUNTS)_/ }
+                keys %ENV};
 }
 
 
