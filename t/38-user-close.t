@@ -88,7 +88,8 @@ sub busy {
     my $r = $t->request($method, $where, %o);
     is("$r->{status} $r->{code}", '503 3', "$what: MySQL is away");
     $mysql->pass();
-    $t->wait_for(sub { $t->get($path, user => 4243)->{code} == 0 }, 10, 'MySQL');
+    $t->wait_for(sub { $t->get($path, user => 4243)->{code} == 0 }, 10,
+                 'MySQL');
 }
 
 
@@ -161,8 +162,8 @@ subtest 'sponsor cards' => sub {
     is("$r->{json}{data}{type} $r->{json}{data}{applet_type}", '5 0',
        'another type has no kind of mini program');
 
-    foreach (card(type => 3), card(type => 1, applet_type => 2), card(type => 0),
-             card(type => 6), card(type => '1'), card(name => ''),
+    foreach (card(type => 3), card(type => 1, applet_type => 2),
+             card(type => 0), card(type => 6), card(type => '1'), card(name => ''),
              card(name => 'x' x 65), card(avatar => 'javascript:x'),
              card(qr_code => 'data:x'), card(desc => 'x' x 256),
              card(is_show => 1.5), card(input_a => "a\nb"), { type => 1 },
@@ -301,7 +302,7 @@ subtest 'export' => sub {
     my $now = int(time() * 1000);
     my $id = $bob->{user}{id};
     my $text = join ',', map { "($_, $id, 0, 5, 'r$_', 1, 100, 100, 'Cup', 2, "
-        . "4, $_, $now, $now, $now)" } map { 1000000 + $_ } 1 .. 5300;
+        . "4, $_, $now, $now, $now)" } 1000001 .. 1005300;
     $t->do('INSERT INTO orders (order_no, user_id, activity_id, product_id, '
            . 'req_id, qty, price, amount, title, status, stock_state, slot, '
            . "granted_ms, pay_deadline_ms, created_ms) VALUES $text");
