@@ -163,11 +163,11 @@ subtest 'sponsor cards' => sub {
        'another type has no kind of mini program');
 
     foreach (card(type => 3), card(type => 1, applet_type => 2),
-             card(type => 0), card(type => 6), card(type => '1'), card(name => ''),
-             card(name => 'x' x 65), card(avatar => 'javascript:x'),
-             card(qr_code => 'data:x'), card(desc => 'x' x 256),
-             card(is_show => 1.5), card(input_a => "a\nb"), { type => 1 },
-             { name => 'x' })
+             card(type => 0), card(type => 6), card(type => '1'),
+             card(name => ''), card(name => 'x' x 65),
+             card(avatar => 'javascript:x'), card(qr_code => 'data:x'),
+             card(desc => 'x' x 256), card(is_show => 1.5),
+             card(input_a => "a\nb"), { type => 1 }, { name => 'x' })
     {
         is($t->post($path, $_, token => $token)->{status}, 400, 'refused');
     }
