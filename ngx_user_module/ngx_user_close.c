@@ -101,6 +101,8 @@ ngx_user_judge_login(ngx_rush_req_t *q)
         return NGX_OK;
     }
 
+    ngx_explicit_memzero(close->password.data, close->password.len);
+
     if (q->rows->n == 0 || ngx_rush_cell_int(q->rows, 0, 1) != 0) {
         return RUSH_LOGIN_AGAIN;
     }
