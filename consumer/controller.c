@@ -110,6 +110,7 @@ rush_controller_lock(rush_controller_t *ctl)
 
     ctl->lock_generation = rush_db_generation(ctl->db);
     ctl->run_id[0] = '\0';
+    ctl->revoked_ms = 0;
 
     return 1;
 }

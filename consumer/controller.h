@@ -27,6 +27,7 @@
 #define RUSH_RUN_ID_LEN   40
 #define RUSH_PAGE         2000          /* rows of orders_live */
 #define RUSH_REVOKE_KEEP  86400000      /* ms, the longest user_access_ttl */
+#define RUSH_REVOKED_CELLS  4096
 
 
 typedef struct {
@@ -95,6 +96,8 @@ typedef struct {
     int64_t           next_erase;
     int64_t           next_reconcile;
     int64_t           next_gate;        /* after a rebuild that failed */
+    int64_t           revoked_ms;       /* MySQL was looked at, 0: never */
+    uint64_t          revoked_told[RUSH_REVOKED_CELLS];
     unsigned          clock_bad:1;
     unsigned          clock_told:1;
 } rush_controller_t;
@@ -149,8 +152,8 @@ int rush_gate_open(rush_controller_t *ctl);
 int rush_rebuild(rush_controller_t *ctl, int64_t id, int fix);
 
 
-/* revoked.c: what was revoked lately is sent to the workers once more; check:
- * when Redis has lost it */
+/* revoked.c: all that may still count is sent to the workers once more; check:
+ * when Redis has lost it, else what is new */
 
 int rush_revoked_again(rush_controller_t *ctl);
 int rush_revoked_check(rush_controller_t *ctl);
