@@ -26,7 +26,9 @@ static ngx_int_t ngx_user_closed(ngx_rush_req_t *q);
 ngx_rush_step_t  ngx_user_close_steps[] = {
     ngx_rush_step(ngx_user_read_own),            /* mysql: user_by_id */
     ngx_rush_step(ngx_user_own_read),            /* mysql: session_one,
-                                                    without a password */
+                                                    without a password;
+                                                    user_closed, without an
+                                                    account */
     ngx_rush_step(ngx_user_judge_login),
     ngx_rush_step(ngx_user_count_own),           /* mysql: user_count_try */
     ngx_rush_step(ngx_user_own_counted),
@@ -59,7 +61,8 @@ ngx_user_own_read(ngx_rush_req_t *q)
     rc = ngx_user_load(q, u);
 
     if (rc == NGX_DECLINED) {
-        return RUSH_NOT_FOUND;
+        close->gone = 1;
+        return ngx_user_query_mine(q, ngx_user_stmt(USER_CLOSED));
     }
 
     if (rc != NGX_OK) {
@@ -95,7 +98,21 @@ ngx_user_judge_login(ngx_rush_req_t *q)
 {
     ngx_user_close_t  *close = q->data;
 
-    int64_t            age;
+    int64_t            age, version;
+
+    if (close->gone) {
+
+        if (q->rows->n == 0) {
+            return RUSH_NOT_FOUND;
+        }
+
+        /* it is closed; whose answer was lost could not tell the workers */
+
+        version = ngx_rush_cell_int(q->rows, 0, 0);
+        ngx_rush_revoke('u', q->user.user, version);
+
+        return version > q->user.version ? NGX_DONE : RUSH_NOT_FOUND;
+    }
 
     if (close->flow.user.hash.len) {
         return NGX_OK;

@@ -134,6 +134,7 @@ typedef struct {
 typedef struct {
     ngx_user_flow_t       flow;
     rush_str_t            password;
+    unsigned              gone:1;       /* no open account */
 } ngx_user_close_t;
 
 

@@ -152,6 +152,9 @@ SELECT order_no, req_id, title, cancel_reason, activity_id, product_id, qty,
  WHERE user_id = ? AND order_no > ?
  ORDER BY order_no LIMIT ?;
 
+-- name: user_closed
+SELECT token_version FROM user WHERE id = ? AND status = 2;
+
 -- Closes an account: every session and every token ends with it.
 -- name: user_close
 UPDATE user u LEFT JOIN user_session s

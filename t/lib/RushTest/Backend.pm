@@ -347,8 +347,8 @@ sub add_consumer {
     my $more = $self->{opt}{consumer_conf} || {};
     my $text = '';
 
-    foreach my $section (sort keys %conf) {
-        my %all = (%{$conf{$section}}, %{$more->{$section} || {}});
+    foreach my $section (sort keys %{{ %conf, %$more }}) {
+        my %all = (%{$conf{$section} || {}}, %{$more->{$section} || {}});
         $text .= "[$section]\n" . join('', map { "$_ = $all{$_}\n" }
                                       sort keys %all) . "\n";
     }
