@@ -108,6 +108,9 @@ size_t rush_address_word(const rush_text_t *t, size_t i, const char *word,
 /* of a sequence of n bytes */
 uint32_t rush_address_decode(const unsigned char *p, size_t n);
 
+/* writes three bytes */
+void rush_address_first(const rush_text_t *t, size_t i, char *dst);
+
 /* is it one of the characters of the text in UTF-8? */
 int rush_address_among(const char *chars, uint32_t c);
 

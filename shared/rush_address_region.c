@@ -438,14 +438,21 @@ static int
 rush_region_listed(const rush_text_t *t, size_t i, const char *list,
     rush_found_t *found)
 {
+    char         first[4];
     size_t       n, brief;
     uint32_t     next;
     const char  *name, *end, *bar;
 
     memset(found, 0, sizeof(rush_found_t));
+    rush_address_first(t, i, first);
 
     for (name = list; *name != '\0'; name = end + 1) {
         end = strchr(name, ' ');
+
+        if (memcmp(name, first, 3) != 0) {
+            continue;
+        }
+
         n = rush_address_word(t, i, name, (size_t) (end - name));
 
         if (n > found->n) {

@@ -11,13 +11,20 @@
 size_t
 rush_address_listed(const rush_text_t *t, size_t i, const char *list)
 {
+    char         first[4];
     size_t       n, best;
     const char  *word, *end;
 
     best = 0;
+    rush_address_first(t, i, first);
 
     for (word = list; *word != '\0'; word = end + 1) {
         end = strchr(word, ' ');
+
+        if (word[0] != first[0] || word[1] != first[1]) {
+            continue;
+        }
+
         n = rush_address_word(t, i, word, (size_t) (end - word));
 
         if (n > best) {
@@ -26,6 +33,29 @@ rush_address_listed(const rush_text_t *t, size_t i, const char *list)
     }
 
     return best;
+}
+
+
+/* the first character of the text as UTF-8, for a quick look: three bytes of
+ * any name; of a word in letters, two letters */
+
+void
+rush_address_first(const rush_text_t *t, size_t i, char *dst)
+{
+    uint32_t  c;
+
+    c = t->cp[i];
+
+    if (c < 0x80) {
+        dst[0] = (char) c;
+        dst[1] = (char) (c ? t->cp[i + 1] : 0);
+        dst[2] = '\0';
+
+    } else {
+        dst[0] = (char) (0xe0 | c >> 12);
+        dst[1] = (char) (0x80 | ((c >> 6) & 0x3f));
+        dst[2] = (char) (0x80 | (c & 0x3f));
+    }
 }
 
 
