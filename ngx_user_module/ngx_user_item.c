@@ -54,6 +54,8 @@ ngx_user_insert_item(ngx_rush_req_t *q)
         return RUSH_BUSY;
     }
 
+    ngx_memzero(p, sizeof(p));
+
     n = NGX_USER_ITEM_HEAD;
     n += ngx_user_body(q, &p[n]);
 

@@ -332,7 +332,7 @@ rush_address_split(rush_parts_t *ps)
             continue;
         }
 
-        if (i > 0 && !rush_is_break(t->cp[i - 1])) {
+        if (part && i > 0 && !rush_is_break(t->cp[i - 1])) {
             part->end = i + 1;
             continue;
         }

@@ -28,6 +28,8 @@ static int rush_address_is_latin(const rush_parts_t *ps, size_t i);
 static size_t rush_address_trim(const rush_text_t *t, size_t start,
     size_t end);
 static int rush_address_name_tail(rush_address_t *a, rush_parts_t *ps);
+static void rush_address_join(rush_address_t *a, const rush_text_t *t,
+    const rush_part_t *part, uint32_t *last);
 
 
 /* told by its label, or six digits that stand alone */
@@ -265,54 +267,59 @@ rush_address_name_tail(rush_address_t *a, rush_parts_t *ps)
 void
 rush_address_detail(rush_address_t *a, rush_parts_t *ps)
 {
-    size_t        i, k, start, end;
-    uint32_t      first, last;
-    rush_part_t  *part;
-    rush_text_t  *t;
+    size_t    i;
+    uint32_t  last;
+    unsigned  early;
 
-    t = &ps->text;
     last = 0;
 
-    for (i = 0; i < 2 * ps->n; i++) {
-        part = &ps->part[i % ps->n];
-
-        if (part->used || part->early != (i >= ps->n)) {
-            continue;
+    for (early = 0; early < 2; early++) {
+        for (i = 0; i < ps->n; i++) {
+            if (!ps->part[i].used && ps->part[i].early == early) {
+                rush_address_join(a, &ps->text, &ps->part[i], &last);
+            }
         }
-
-        start = part->start;
-        end = part->end;
-
-        while (start < end && (t->cp[start] == '-' || t->cp[start] == '/'
-                               || t->cp[start] == '.'))
-        {
-            start++;
-        }
-
-        while (start < end && (t->cp[end - 1] == '-'
-                               || t->cp[end - 1] == '/'))
-        {
-            end--;
-        }
-
-        if (start == end
-            || (end - start == 1 && t->cp[start] == RUSH_C_RECEIVE))
-        {
-            continue;
-        }
-
-        first = t->cp[start];
-
-        if ((rush_is_digit(first) || rush_is_letter(first))
-            && (rush_is_digit(last) || rush_is_letter(last)))
-        {
-            rush_address_add(a, &a->detail, ' ');
-        }
-
-        for (k = start; k < end; k++) {
-            rush_address_add(a, &a->detail, t->cp[k]);
-        }
-
-        last = t->cp[end - 1];
     }
+}
+
+
+/* last: the last character that was written, 0 before the first */
+
+static void
+rush_address_join(rush_address_t *a, const rush_text_t *t,
+    const rush_part_t *part, uint32_t *last)
+{
+    size_t    start, end;
+    uint32_t  first;
+
+    start = part->start;
+    end = part->end;
+
+    while (start < end && (t->cp[start] == '-' || t->cp[start] == '/'
+                           || t->cp[start] == '.'))
+    {
+        start++;
+    }
+
+    while (start < end && (t->cp[end - 1] == '-' || t->cp[end - 1] == '/')) {
+        end--;
+    }
+
+    if (start == end
+        || (end - start == 1 && t->cp[start] == RUSH_C_RECEIVE))
+    {
+        return;
+    }
+
+    first = t->cp[start];
+
+    if ((rush_is_digit(first) || rush_is_letter(first))
+        && (rush_is_digit(*last) || rush_is_letter(*last)))
+    {
+        rush_address_add(a, &a->detail, ' ');
+    }
+
+    rush_address_text(a, &a->detail, t, start, end);
+
+    *last = t->cp[end - 1];
 }
