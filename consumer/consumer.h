@@ -72,6 +72,10 @@ typedef struct {
     int64_t          clock_alarm;       /* ms of difference */
     int64_t          clock_pause;       /* ms of difference */
 
+    int64_t          erase_after;       /* s, after an account was closed */
+    int64_t          erase_interval;    /* ms */
+    int64_t          session_keep;      /* s, after a session has ended */
+
     rush_peer_t      redis;
     rush_peer_t      mysql;
 } rush_conf_t;
@@ -112,6 +116,8 @@ typedef struct {
     int64_t          releases;          /* units' orders given back */
     int64_t          adjusts;           /* stock operations done */
     int64_t          trimmed;           /* entries */
+    int64_t          erased;            /* accounts */
+    int64_t          purged;            /* sessions */
     int64_t          repairs;           /* made by reconcile */
     int64_t          differences;       /* gauge: found by the last check */
     int64_t          paused_backlog;    /* gauge: activities */

@@ -112,6 +112,7 @@ rush_controller_lock(rush_controller_t *ctl)
 
     ctl->lock_generation = rush_db_generation(ctl->db);
     ctl->run_id[0] = '\0';
+    ctl->revoked_ms = 0;
 
     return 1;
 }
@@ -158,6 +159,13 @@ rush_controller_tick(rush_controller_t *ctl)
     }
 
     if (rush_follow(ctl) != RUSH_OK || rush_controller_stock(ctl) != RUSH_OK) {
+        return;
+    }
+
+    if (rush_controller_due(&ctl->next_erase,
+                            d->conf.erase_interval * 1000)
+        && rush_erase(ctl) != RUSH_OK)
+    {
         return;
     }
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_user_admin.h"
+#include "ngx_user_data.h"
 #include "ngx_user_api.h"
 
 

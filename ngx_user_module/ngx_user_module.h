@@ -185,6 +185,9 @@ void ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u);
 void ngx_user_put_mobile(rush_buf_t *b, rush_str_t *s);
 void ngx_user_put_email(rush_buf_t *b, rush_str_t *s);
 
+/* of a picture: http, https or a path; or "" */
+ngx_uint_t ngx_user_is_address(rush_str_t *s);
+
 
 /* ngx_user_password.c */
 

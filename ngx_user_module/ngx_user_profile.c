@@ -17,7 +17,6 @@ static ngx_int_t ngx_user_check_change(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_change(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_changed(ngx_rush_req_t *q);
 
-static ngx_uint_t ngx_user_is_address(rush_str_t *s);
 static ngx_uint_t ngx_user_is_degrees(rush_str_t *s, int64_t limit);
 
 
@@ -181,7 +180,7 @@ ngx_user_changed(ngx_rush_req_t *q)
 
 /* others follow it in their browsers: no "javascript:" */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_user_is_address(rush_str_t *s)
 {
     return s->len == 0

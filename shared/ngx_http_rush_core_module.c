@@ -314,6 +314,7 @@ ngx_http_rush_core_init_process(ngx_cycle_t *cycle)
     ngx_rush_id_init(mcf->node_id);     /* finds all zones, so it is first */
     ngx_rush_route_init(mcf);
     ngx_rush_thread_init(mcf->thread_pool);
+    ngx_rush_lag_init(cycle);
 
     if (ngx_rush_redis_init(cycle, &mcf->redis) != NGX_OK
         || ngx_rush_mysql_init(cycle, &mcf->mysql) != NGX_OK

@@ -126,6 +126,8 @@ void ngx_rush_id_init(ngx_uint_t node);
 void ngx_rush_limit_unset(ngx_rush_rate_t *rates);
 void ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev);
 void ngx_rush_metrics(rush_buf_t *b);
+void ngx_rush_metrics_lag(rush_buf_t *b);
+void ngx_rush_lag_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_RUSH_CORE_H_INCLUDED_ */

@@ -46,6 +46,9 @@
     E(WEAK_PASSWORD,     10005,  200, "password is too easy to guess")        \
     E(USER_BANNED,       10006,  200, "account is closed")                    \
     E(REFRESH_INVALID,   10007,  401, "refresh token is not valid")           \
+    E(ADDRESS_LIMIT,     10030,  200, "there are 20 addresses already")       \
+    E(SPONSOR_LIMIT,     10031,  200, "there are 50 sponsor cards already")   \
+    E(LOGIN_AGAIN,       10032,  200, "log in once more, then try again")     \
     E(LAST_ADMIN,        10040,  200, "the last administrator has to stay")   \
     E(USER_STATE,        10041,  200, "account cannot do this in its state")  \
     E(ROLE_UNKNOWN,      10042,  200, "there is no such role")                \

@@ -24,7 +24,6 @@ my $root = "$FindBin::Bin/..";
 my %unreachable = (
     INTERNAL => 'means a broken invariant or no memory: a test that gets it '
         . 'has found a bug',
-    KEY_REUSED => 'has its number, no route answers it yet',
 );
 
 # what nginx refuses before a route is found is HTML where no location with
