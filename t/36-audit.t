@@ -16,7 +16,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use RushTest;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
 
 my $t = RushTest->new(failpoints => 1,
                       nginx => { extra_http => 'user_bcrypt_cost 4;' },
@@ -35,16 +35,8 @@ $t->{admin_token} = $t->token(900_001, sid => '77', role => 'admin',
 
 sub admin {
     my ($method, $path, $data, %o) = @_;
-    my $r;
-
-    # a worker may find a connection gone when it uses it
-    foreach (1 .. ($method eq 'GET' ? 10 : 1)) {
-        $r = $t->request($method, "/api/v1/admin$path", admin => 1,
-                         ($data ? (data => $data) : ()), %o);
-        last if $r->{status} != 503;
-        sleep 0.2;
-    }
-
+    my $r = $t->request($method, "/api/v1/admin$path", admin => 1,
+                        ($data ? (data => $data) : ()), %o);
     return wantarray ? ($r->{code}, $r->{json}{data}, $r) : $r->{code};
 }
 
@@ -395,12 +387,9 @@ subtest 'what is found' => sub {
     $t->start('mysql');
     $t->start('consumer');
 
-    # each worker has to notice that its connections are gone
-    ok($t->wait_for(sub {
-        my @r = $t->burst([map { { path => '/api/v1/admin/audit', admin => 1 }
-                           } 1 .. 8], sync => 1, record => 0);
-        return !grep { $_->{status} != 200 } @r;
-    }, 15, 'MySQL'), 'workers go on');
+    # else a worker finds its connections gone when it uses them
+    $t->restart('nginx');
+    $t->wait_ready();
 };
 
 
@@ -470,8 +459,7 @@ subtest 'an outcome that cannot be written' => sub {
         require POSIX;
         POSIX::_exit($r->{code} // 99);
     }
-    $t->wait_for(sub { $t->value('SELECT token_version FROM user WHERE '
-                                 . 'id = 900003') == 2 }, 5, 'the act');
+    $t->wait_for(sub { $t->failpoint_hits('W9') }, 5, 'the end of the act');
     $t->kill('mysql');
     waitpid $pid, 0;
     is($? >> 8, 0, 'it is done, and answered so');
