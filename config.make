@@ -1,9 +1,9 @@
 cat << END                                                    >> $NGX_MAKEFILE
 
-$NGX_OBJS/seckill_lua.h:	$ngx_addon_dir/tools/embed.pl \\
-	`ls $ngx_addon_dir/ngx_seckill_module/lua/*.lua | tr '\n' ' '`
+$NGX_OBJS/rush_lua.h:	$ngx_addon_dir/tools/embed.pl \\
+	`ls $ngx_addon_dir/ngx_*_module/lua/*.lua | tr '\n' ' '`
 	perl $ngx_addon_dir/tools/embed.pl lua rush \$@ \\
-		$ngx_addon_dir/ngx_seckill_module/lua/*.lua
+		$ngx_addon_dir/ngx_*_module/lua/*.lua
 
 END
 
@@ -16,14 +16,23 @@ $NGX_OBJS/rush_openapi.h:	$ngx_addon_dir/tools/embed.pl \\
 
 END
 
+cat << END                                                    >> $NGX_MAKEFILE
+
+$NGX_OBJS/ngx_rush_sql.h:	$ngx_addon_dir/tools/embed.pl \\
+		$ngx_addon_dir/shared/core.sql
+	perl $ngx_addon_dir/tools/embed.pl sql ngx_rush \$@ \\
+		$ngx_addon_dir/shared/core.sql
+
+END
+
 for ngx_rush in $NGX_RUSH_MODULES
 do
     cat << END                                                >> $NGX_MAKEFILE
 
 $NGX_OBJS/ngx_${ngx_rush}_sql.h:	$ngx_addon_dir/tools/embed.pl \\
-		$ngx_addon_dir/ngx_${ngx_rush}_module/${ngx_rush}.sql
+	`ls $ngx_addon_dir/ngx_${ngx_rush}_module/*.sql | tr '\n' ' '`
 	perl $ngx_addon_dir/tools/embed.pl sql ngx_${ngx_rush} \$@ \\
-		$ngx_addon_dir/ngx_${ngx_rush}_module/${ngx_rush}.sql
+		$ngx_addon_dir/ngx_${ngx_rush}_module/*.sql
 
 END
 done

@@ -108,6 +108,13 @@ static const rush_setting_t  rush_settings[] = {
     RUSH_INT("controller", "clock_pause", "RUSH_CONTROLLER_CLOCK_PAUSE",
              clock_pause, "2000", 10, 600000),
 
+    RUSH_INT("accounts", "erase_after", "RUSH_ACCOUNTS_ERASE_AFTER",
+             erase_after, "2592000", 1, 3650 * RUSH_DAY),
+    RUSH_INT("accounts", "erase_interval", "RUSH_ACCOUNTS_ERASE_INTERVAL",
+             erase_interval, "10000", 10, 3600000),
+    RUSH_INT("accounts", "session_keep", "RUSH_ACCOUNTS_SESSION_KEEP",
+             session_keep, "604800", 0, 365 * RUSH_DAY),
+
     RUSH_STR("redis", "socket", "RUSH_REDIS_SOCKET", redis.socket, ""),
     RUSH_STR("redis", "host", "RUSH_REDIS_HOST", redis.host, "127.0.0.1"),
     RUSH_INT("redis", "port", "RUSH_REDIS_PORT",

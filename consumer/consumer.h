@@ -72,6 +72,10 @@ typedef struct {
     int64_t          clock_alarm;       /* ms of difference */
     int64_t          clock_pause;       /* ms of difference */
 
+    int64_t          erase_after;       /* s, after an account was closed */
+    int64_t          erase_interval;    /* ms */
+    int64_t          session_keep;      /* s, after a session has ended */
+
     rush_peer_t      redis;
     rush_peer_t      mysql;
 } rush_conf_t;
@@ -112,9 +116,12 @@ typedef struct {
     int64_t          releases;          /* units' orders given back */
     int64_t          adjusts;           /* stock operations done */
     int64_t          trimmed;           /* entries */
+    int64_t          erased;            /* accounts */
+    int64_t          purged;            /* sessions */
     int64_t          repairs;           /* made by reconcile */
     int64_t          differences;       /* gauge: found by the last check */
     int64_t          paused_backlog;    /* gauge: activities */
+    int64_t          audit_waiting;     /* gauge: rows, 1000 at most */
     int64_t          clock_skew;        /* gauge: ms, greatest */
 } rush_stats_t;
 
@@ -220,7 +227,7 @@ int rush_redis_push(rush_redis_t *rd, rush_args_t *a);
 redisReply *rush_redis_pull(rush_redis_t *rd);
 
 /*
- * EVALSHA of rush_lua[lua] (seckill_lua.h) with one key for each letter of
+ * EVALSHA of rush_lua[lua] (rush_lua.h) with one key for each letter of
  * "keys": m u s o as in rush_stream.h, n is {a:ID}u:new, the users hash under
  * construction.  argv is emptied; NULL: no arguments.
  */
@@ -362,6 +369,12 @@ int rush_controller_run(rush_daemon_t *d);
  * some, 2 could not look */
 
 int rush_reconcile_main(rush_daemon_t *d, int repair, int dry_run);
+
+
+/* audit_log_verify.c: looks whether the record of administrators is whole,
+ * and prints what is not; exit status: 0 whole, 1 not, 2 could not look */
+
+int rush_audit_log_main(rush_daemon_t *d);
 
 
 #endif /* _RUSH_CONSUMER_H_INCLUDED_ */

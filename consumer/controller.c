@@ -14,10 +14,12 @@
 
 
 #define RUSH_GUARD_PERIOD  1000000      /* us */
+#define RUSH_BANS_PERIOD   1000000      /* us */
 #define RUSH_GATE_PERIOD   1000000      /* us, between tries to open */
 
 
 static void rush_controller_tick(rush_controller_t *ctl);
+static void rush_controller_users(rush_controller_t *ctl);
 static int rush_controller_gate(rush_controller_t *ctl);
 static int rush_controller_stock(rush_controller_t *ctl);
 static int rush_controller_compare(rush_controller_t *ctl);
@@ -110,6 +112,7 @@ rush_controller_lock(rush_controller_t *ctl)
 
     ctl->lock_generation = rush_db_generation(ctl->db);
     ctl->run_id[0] = '\0';
+    ctl->revoked_ms = 0;
 
     return 1;
 }
@@ -138,6 +141,8 @@ rush_controller_tick(rush_controller_t *ctl)
         return;
     }
 
+    rush_controller_users(ctl);
+
     if (rush_redis_ready(ctl->rd) != RUSH_OK
         || rush_controller_gate(ctl) != RUSH_OK
         || rush_wishes_read(ctl, RUSH_CTL_SQL_ACTIVITIES) != RUSH_OK
@@ -157,7 +162,32 @@ rush_controller_tick(rush_controller_t *ctl)
         return;
     }
 
+    if (rush_controller_due(&ctl->next_erase,
+                            d->conf.erase_interval * 1000)
+        && rush_erase(ctl) != RUSH_OK)
+    {
+        return;
+    }
+
     (void) rush_controller_compare(ctl);
+}
+
+
+/* what needs no Redis: a trouble there must not stop it, nor this the sale */
+
+static void
+rush_controller_users(rush_controller_t *ctl)
+{
+    rush_param_t  params[2];
+
+    (void) rush_audit_log_move(ctl);
+
+    if (rush_controller_due(&ctl->next_bans, RUSH_BANS_PERIOD)) {
+        params[0] = rush_p_int(rush_now());
+        params[1] = params[0];
+
+        (void) rush_ctl_run(ctl, BANS_LIFT, params, 2, NULL);
+    }
 }
 
 

@@ -5,8 +5,9 @@
  * Inside of the controller: controller.c is the loop, gate.c opens the sale,
  * follow.c makes Redis follow MySQL, rebuild.c makes Redis anew from MySQL,
  * stockop.c and sweep.c change stock, guard.c watches clocks and backlog,
- * trim.c the length of the streams, revoked.c the revoked tokens; audit.c
- * and held.c compare, reconcile.c mends.
+ * trim.c the length of the streams, revoked.c the revoked tokens, erase.c
+ * what must not be kept; audit.c and held.c compare, reconcile.c mends.
+ * audit_log.c keeps the record of administrators.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
  * which goes with its connection.  Functions that return int give RUSH_OK, or
@@ -21,12 +22,13 @@
 
 #include "consumer.h"
 #include "controller_sql.h"
-#include "seckill_lua.h"
+#include "rush_lua.h"
 
 
 #define RUSH_RUN_ID_LEN   40
 #define RUSH_PAGE         2000          /* rows of orders_live */
 #define RUSH_REVOKE_KEEP  86400000      /* ms, the longest user_access_ttl */
+#define RUSH_REVOKED_CELLS  4096
 
 
 typedef struct {
@@ -92,8 +94,12 @@ typedef struct {
     int64_t           next_guard;       /* us, rush_mono() */
     int64_t           next_sweep;
     int64_t           next_trim;
+    int64_t           next_erase;
     int64_t           next_reconcile;
+    int64_t           next_bans;
     int64_t           next_gate;        /* after a rebuild that failed */
+    int64_t           revoked_ms;       /* MySQL was looked at, 0: never */
+    uint64_t          revoked_told[RUSH_REVOKED_CELLS];
     unsigned          clock_bad:1;
     unsigned          clock_told:1;
 } rush_controller_t;
@@ -149,8 +155,8 @@ int rush_gate_open(rush_controller_t *ctl);
 int rush_rebuild(rush_controller_t *ctl, int64_t id, int fix);
 
 
-/* revoked.c: what was revoked lately is sent to the workers once more; check:
- * when Redis has lost it */
+/* revoked.c: all that may still count is sent to the workers once more; check:
+ * when Redis has lost it, else what is new */
 
 int rush_revoked_again(rush_controller_t *ctl);
 int rush_revoked_check(rush_controller_t *ctl);
@@ -170,6 +176,11 @@ int rush_dead_grants(rush_controller_t *ctl, int64_t id,
     rush_order_pt handler, void *data);
 
 
+/* erase.c */
+
+int rush_erase(rush_controller_t *ctl);
+
+
 /* stockop.c, sweep.c */
 
 int rush_stock_ops(rush_controller_t *ctl);
@@ -182,6 +193,11 @@ int rush_guard(rush_controller_t *ctl);
 int rush_guard_paused(rush_controller_t *ctl, int64_t id);
 int rush_trim(rush_controller_t *ctl);
 int rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue);
+
+
+/* audit_log.c: from the inbox into the chain; RUSH_OK, or RUSH_DB_* */
+
+int rush_audit_log_move(rush_controller_t *ctl);
 
 
 /* audit.c: one activity, both sides */

@@ -163,3 +163,76 @@ SELECT id, token_version FROM user WHERE token_version_ms > ?;
 
 -- name: revoked_sessions
 SELECT id FROM user_session WHERE revoked_ms > ?;
+
+-- name: bans_lift
+UPDATE user SET status = 0, ban_until_ms = 0, version = version + 1,
+    updated_ms = ?
+WHERE status = 1 AND ban_until_ms > 0 AND ban_until_ms <= ?;
+
+-- The record of administrators (audit_log.c).  All but the chain's own
+-- columns stand in both tables, in this order.
+
+-- name: audit_head
+SELECT seq, hash FROM audit_head WHERE id = 1;
+
+-- name: audit_head_lock
+SELECT seq, hash FROM audit_head WHERE id = 1 FOR UPDATE;
+
+-- name: audit_head_set
+UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1;
+
+-- name: audit_waiting
+SELECT COUNT(*) FROM (SELECT id FROM audit_inbox LIMIT 1000) a;
+
+-- name: audit_inbox
+SELECT id, act, kind, user_id, session_id, roles, route, object, fields,
+    address, trace_id, code, created_ms
+FROM audit_inbox ORDER BY id LIMIT 100 FOR UPDATE;
+
+-- name: audit_insert
+INSERT INTO audit_log (seq, act, kind, user_id, session_id, roles, route,
+    object, fields, address, trace_id, code, created_ms, prev_hash, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: audit_inbox_delete
+DELETE FROM audit_inbox WHERE id = ?;
+
+-- name: audit_rows
+SELECT seq, act, kind, user_id, session_id, roles, route, object, fields,
+    address, trace_id, code, created_ms, prev_hash, hash
+FROM audit_log WHERE seq > ? ORDER BY seq LIMIT 500;
+
+-- Accounts that were closed long enough ago: every trace of a person goes.
+-- The first UPDATE decides: an account that was opened again has no row.
+-- name: erase_due
+SELECT id FROM user
+ WHERE erased_ms = 0 AND deleted_ms > 0 AND deleted_ms <= ?
+   AND status = 2
+ ORDER BY deleted_ms LIMIT ?;
+
+-- name: erase_user
+UPDATE user
+   SET username = NULL, mobile = NULL, email = NULL, password_hash = '',
+       nickname = '', avatar = '', sex = 0, info = '', signature = '',
+       location_name = '', longitude = '', latitude = '', fails = 0,
+       fail_ms = 0, ban_reason = '', roles = 0, erased_ms = ?, updated_ms = ?, version = version + 1
+ WHERE id = ? AND status = 2 AND erased_ms = 0 AND deleted_ms > 0
+   AND deleted_ms <= ?;
+
+-- name: erase_sessions
+DELETE FROM user_session WHERE user_id = ?;
+
+-- name: erase_addresses
+DELETE FROM address WHERE user_id = ?;
+
+-- name: erase_sponsors
+DELETE FROM user_sponsor WHERE user_id = ?;
+
+-- Sessions that nobody can use any more.
+-- name: purge_expired
+DELETE FROM user_session WHERE expires_ms <= ?
+ ORDER BY expires_ms LIMIT ?;
+
+-- name: purge_revoked
+DELETE FROM user_session WHERE revoked_ms > 0 AND revoked_ms <= ?
+ ORDER BY revoked_ms LIMIT ?;

@@ -47,6 +47,7 @@ typedef struct {
     unsigned         repair:1;
     unsigned         dry_run:1;
     unsigned         metrics:1;
+    unsigned         verify:1;
 } rush_options_t;
 
 
@@ -67,12 +68,14 @@ static const char  rush_usage[] =
     "rush-consumer [-c FILE] --dead-letters list | show ID | replay ID | "
     "discard ID\n"
     "rush-consumer [-c FILE] --reconcile [--repair] [--dry-run]\n"
+    "rush-consumer [-c FILE] --verify-audit\n"
     "rush-consumer --metrics | --version | --help\n"
     "\n"
     "  -c FILE         settings; variables RUSH_* stand above it\n"
     "  -t              checks the settings and exits\n"
     "  --dead-letters  looks at entries that could not be stored\n"
     "  --reconcile     compares Redis with MySQL and prints differences\n"
+    "  --verify-audit  recomputes the chain of what administrators did\n"
     "  --metrics       prints names and meanings of all metrics\n";
 
 
@@ -119,14 +122,14 @@ main(int argc, char **argv)
         return 1;
     }
 
-    if (o.dead != NULL || o.reconcile) {
+    if (o.dead != NULL || o.reconcile || o.verify) {
 
         /* the answer goes to stdout, faults as log lines to stderr */
 
         (void) rush_log_open("", "warn");
 
-        rc = o.reconcile
-             ? rush_reconcile_main(&d, o.repair, o.dry_run)
+        rc = o.verify ? rush_audit_log_main(&d)
+             : o.reconcile ? rush_reconcile_main(&d, o.repair, o.dry_run)
              : rush_dead_main(&d, o.dead, o.id);
 
     } else if (rush_log_open(d.conf.log, d.conf.log_level) != RUSH_OK) {
@@ -160,6 +163,7 @@ rush_options(rush_options_t *o, int argc, char **argv)
         { "reconcile", no_argument, NULL, 'r' },
         { "repair", no_argument, NULL, 'R' },
         { "dry-run", no_argument, NULL, 'n' },
+        { "verify-audit", no_argument, NULL, 'v' },
         { "metrics", no_argument, NULL, 'm' },
         { "version", no_argument, NULL, 'V' },
         { "help", no_argument, NULL, 'h' },
@@ -199,6 +203,10 @@ rush_options(rush_options_t *o, int argc, char **argv)
 
         case 'n':
             o->dry_run = 1;
+            break;
+
+        case 'v':
+            o->verify = 1;
             break;
 
         case 'm':

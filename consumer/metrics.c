@@ -55,6 +55,8 @@ static const rush_metric_t  rush_metric_list[] = {
     rush_counter("adjusts_total", adjusts, "stock operations done"),
     rush_counter("trimmed_total", trimmed, "stream entries trimmed"),
     rush_counter("repairs_total", repairs, "repairs made by reconcile"),
+    rush_counter("erased_total", erased, "closed accounts made anonymous"),
+    rush_counter("purged_total", purged, "ended sessions removed"),
 
     rush_gauge("dead_letters_open", dead_open, "dead letters to look at"),
     rush_gauge("stream_lag", lag, "entries not yet delivered"),
@@ -68,6 +70,8 @@ static const rush_metric_t  rush_metric_list[] = {
                "found by the last reconcile; must be 0"),
     rush_gauge("paused_backlog", paused_backlog,
                "activities paused because the stream is too long"),
+    rush_gauge("audit_waiting", audit_waiting,
+               "rows of administrators not in the chain yet, 1000 at most"),
     rush_gauge("clock_skew_milliseconds", clock_skew,
                "greatest difference of the clocks of Redis, MySQL, this host")
 };

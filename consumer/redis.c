@@ -12,7 +12,7 @@
 #include <openssl/evp.h>
 
 #include "consumer.h"
-#include "seckill_lua.h"
+#include "rush_lua.h"
 
 
 #define RUSH_REDIS_BACKOFF_MIN  50          /* ms */

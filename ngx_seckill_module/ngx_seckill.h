@@ -19,7 +19,7 @@
 #include "rush_stream.h"
 #include "ngx_seckill_api.h"
 #include "ngx_seckill_sql.h"
-#include "seckill_lua.h"
+#include "rush_lua.h"
 
 
 #define NGX_SECKILL_CURRENCY      "CNY"

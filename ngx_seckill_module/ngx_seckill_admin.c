@@ -163,6 +163,7 @@ ngx_seckill_activity_inserted(ngx_rush_req_t *q)
     }
 
     *id = q->rows->insert_id;
+    q->object = *id;
     p = ngx_rush_p_int(*id);
 
     return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_PRICE_INSERT],

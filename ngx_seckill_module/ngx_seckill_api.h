@@ -43,7 +43,7 @@
       "Buys in the running activity of a product")                            \
     R(seckill, init, POST,                                                    \
       "/api/v1/seckill/init",                                                 \
-      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Quick activity of a product: online now, for a day")                   \
     R(seckill, result, GET,                                                   \
       "/api/v1/seckill/results/{order_no}",                                   \
@@ -71,71 +71,71 @@
       "Units of a product outside of activities")                             \
     R(seckill, product_create, POST,                                          \
       "/api/v1/admin/products",                                               \
-      ADMIN, API, 0, OBJECT, product,                                         \
+      MAY(products_write), API, 0, OBJECT, product,                           \
       "Creates a product")                                                    \
     R(seckill, product_update, PUT,                                           \
       "/api/v1/admin/products/{id}",                                          \
-      ADMIN, API, 0, OBJECT, product,                                         \
+      MAY(products_write), API, 0, OBJECT, product,                           \
       "Changes the given members")                                            \
     R(seckill, product_delete, DELETE,                                        \
       "/api/v1/admin/products/{id}",                                          \
-      ADMIN, API, 0, OBJECT, deleted,                                         \
+      MAY(products_write), API, 0, OBJECT, deleted,                           \
       "Takes a product off for good")                                         \
     R(seckill, product_adjust, POST,                                          \
       "/api/v1/admin/products/{id}/stock",                                    \
-      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, product_stock,               \
+      MAY(stock_write), API, 0, OBJECT, product_stock,                        \
       "Sets (stock) or adjusts (delta) units, with a reason")                 \
     R(seckill, admin_list, GET,                                               \
       "/api/v1/admin/seckill/activities",                                     \
-      ADMIN, API, 0, LIST, admin_activity,                                    \
+      MAY(activities_read), API, 0, LIST, admin_activity,                     \
       "Activities in every state")                                            \
     R(seckill, admin_create, POST,                                            \
       "/api/v1/admin/seckill/activities",                                     \
-      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Creates a draft, or with online=true goes live")                       \
     R(seckill, admin_get, GET,                                                \
       "/api/v1/admin/seckill/activities/{id}",                                \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_read), API, 0, OBJECT, admin_activity,                   \
       "Desired and applied state of an activity")                             \
     R(seckill, admin_update, PUT,                                             \
       "/api/v1/admin/seckill/activities/{id}",                                \
-      ADMIN, API, NGX_RUSH_KEEP_RUNNING, OBJECT, admin_activity,              \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Changes the given members; a running sale follows within a second")    \
     R(seckill, admin_delete, DELETE,                                          \
       "/api/v1/admin/seckill/activities/{id}",                                \
-      ADMIN, API, 0, OBJECT, deleted,                                         \
+      MAY(activities_write), API, 0, OBJECT, deleted,                         \
       "Removes a draft")                                                      \
     R(seckill, admin_online, POST,                                            \
       "/api/v1/admin/seckill/activities/{id}/online",                         \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Puts an activity on sale")                                             \
     R(seckill, admin_offline, POST,                                           \
       "/api/v1/admin/seckill/activities/{id}/offline",                        \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Ends an activity early")                                               \
     R(seckill, admin_pause, POST,                                             \
       "/api/v1/admin/seckill/activities/{id}/pause",                          \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Stops selling for a while")                                            \
     R(seckill, admin_resume, POST,                                            \
       "/api/v1/admin/seckill/activities/{id}/resume",                         \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Goes on selling")                                                      \
     R(seckill, admin_warmup, POST,                                            \
       "/api/v1/admin/seckill/warmup/{id}",                                    \
-      ADMIN, API, 0, OBJECT, admin_activity,                                  \
+      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
       "Loads an activity into Redis before it starts; repeating is harmless") \
     R(seckill, admin_stock, POST,                                             \
       "/api/v1/admin/seckill/activities/{id}/stock",                          \
-      ADMIN, API, 0, OBJECT, stock_op,                                        \
+      MAY(stock_write), API, 0, OBJECT, stock_op,                             \
       "Adds or withdraws units, also while running")                          \
     R(seckill, admin_availability, GET,                                       \
       "/api/v1/admin/seckill/activities/{id}/availability",                   \
-      ADMIN, API, 0, OBJECT, availability,                                    \
+      MAY(activities_read), API, 0, OBJECT, availability,                     \
       "Where all units of an activity are")                                   \
     R(seckill, admin_reconcile, POST,                                         \
       "/api/v1/admin/seckill/activities/{id}/reconcile",                      \
-      ADMIN, API, 0, OBJECT, reconcile,                                       \
+      MAY(reconcile), API, 0, OBJECT, reconcile,                              \
       "Compares Redis with the ledger; mode=repair asks the controller "      \
       "to mend")                                                              \
     R(seckill, order_list, GET,                                               \
@@ -152,11 +152,11 @@
       "Cancels an unpaid order; its stock comes back")                        \
     R(seckill, admin_order_list, GET,                                         \
       "/api/v1/admin/orders",                                                 \
-      ADMIN, API, 0, LIST, admin_order,                                       \
+      MAY(orders_read), API, 0, LIST, admin_order,                            \
       "Orders of everybody")                                                  \
     R(seckill, admin_order_detail, GET,                                       \
       "/api/v1/admin/orders/{id}",                                            \
-      ADMIN, API, 0, OBJECT, admin_order,                                     \
+      MAY(orders_read), API, 0, OBJECT, admin_order,                          \
       "Any order")
 
 

@@ -93,6 +93,7 @@ ngx_seckill_product_inserted(ngx_rush_req_t *q)
     ngx_seckill_product_create_t  *product = q->data;
 
     product->id = q->rows->insert_id;
+    q->object = product->id;
     ngx_seckill_drop_product(product->id);
 
     return NGX_OK;

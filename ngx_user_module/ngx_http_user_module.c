@@ -4,7 +4,8 @@
  */
 
 
-#include "ngx_user_module.h"
+#include "ngx_user_admin.h"
+#include "ngx_user_data.h"
 #include "ngx_user_api.h"
 
 

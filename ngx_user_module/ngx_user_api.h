@@ -11,7 +11,12 @@
 #define _NGX_USER_API_H_INCLUDED_
 
 
-#define NGX_USER_ROUTES(R)                                                    \
+#include "ngx_user_admin_api.h"
+#include "ngx_user_code_api.h"
+#include "ngx_user_data_api.h"
+
+
+#define NGX_USER_ACCOUNT_ROUTES(R)                                            \
     R(user, register, POST, "/api/v1/user/register",                          \
       PUBLIC, LOGIN, 0, OBJECT, login,                                        \
       "Opens an account by username, mobile or both, and logs in")            \
@@ -129,7 +134,16 @@
     O(role,          STR,  1, "user or admin")                                \
     O(created_at,    TIME, 1, "when the account was opened")
 
-#define NGX_USER_SCHEMAS(S)  S(none) S(tokens) S(login) S(user)
+#define NGX_USER_ACCOUNT_SCHEMAS(S)  S(none) S(tokens) S(login) S(user)
+
+
+#define NGX_USER_ROUTES(R)                                                    \
+    NGX_USER_ACCOUNT_ROUTES(R) NGX_USER_CODE_ROUTES(R)                        \
+    NGX_USER_DATA_ROUTES(R) NGX_USER_ADMIN_ROUTES(R)
+
+#define NGX_USER_SCHEMAS(S)                                                   \
+    NGX_USER_ACCOUNT_SCHEMAS(S) NGX_USER_CODE_SCHEMAS(S)                      \
+    NGX_USER_DATA_SCHEMAS(S) NGX_USER_ADMIN_SCHEMAS(S)
 
 
 #endif /* _NGX_USER_API_H_INCLUDED_ */

@@ -71,7 +71,7 @@ typedef struct {                        /* a row of user, in r->pool */
     rush_str_t            hash;         /* of the password */
     int64_t               id;           /* 0: no such account */
     int64_t               sex;
-    int64_t               role;         /* RUSH_ROLE_* */
+    int64_t               roles;        /* mask, bit id - 1 */
     int64_t               status;
     int64_t               version;      /* of its tokens */
     int64_t               fail_ms;      /* start of the window of tries */
@@ -180,6 +180,13 @@ ngx_int_t ngx_user_put_tokens(ngx_rush_req_t *q, ngx_user_flow_t *flow);
 /* copies the only row of a user_by_* statement; NGX_DECLINED: there is none */
 ngx_int_t ngx_user_load(ngx_rush_req_t *q, ngx_user_t *u);
 void ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u);
+
+/* the same members, masked */
+void ngx_user_put_mobile(rush_buf_t *b, rush_str_t *s);
+void ngx_user_put_email(rush_buf_t *b, rush_str_t *s);
+
+/* of a picture: http, https or a path; or "" */
+ngx_uint_t ngx_user_is_address(rush_str_t *s);
 
 
 /* ngx_user_password.c */

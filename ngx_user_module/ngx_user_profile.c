@@ -17,10 +17,7 @@ static ngx_int_t ngx_user_check_change(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_change(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_changed(ngx_rush_req_t *q);
 
-static ngx_uint_t ngx_user_is_address(rush_str_t *s);
 static ngx_uint_t ngx_user_is_degrees(rush_str_t *s, int64_t limit);
-static void ngx_user_put_mobile(rush_buf_t *b, rush_str_t *s);
-static void ngx_user_put_email(rush_buf_t *b, rush_str_t *s);
 
 
 ngx_rush_step_t  ngx_user_profile_steps[] = {
@@ -62,7 +59,7 @@ static const size_t  ngx_user_texts[] = {
 static const size_t  ngx_user_numbers[] = {      /* the columns that follow */
     offsetof(ngx_user_t, id),
     offsetof(ngx_user_t, sex),
-    offsetof(ngx_user_t, role),
+    offsetof(ngx_user_t, roles),
     offsetof(ngx_user_t, status),
     offsetof(ngx_user_t, version),
     offsetof(ngx_user_t, fail_ms),
@@ -183,7 +180,7 @@ ngx_user_changed(ngx_rush_req_t *q)
 
 /* others follow it in their browsers: no "javascript:" */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_user_is_address(rush_str_t *s)
 {
     return s->len == 0
@@ -316,7 +313,7 @@ ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u)
     rush_json_str(b, "location_name", &u->location_name);
     rush_json_str(b, "longitude", &u->longitude);
     rush_json_str(b, "latitude", &u->latitude);
-    rush_json_text(b, "role", u->role == RUSH_ROLE_ADMIN ? "admin" : "user");
+    rush_json_text(b, "role", u->roles & RUSH_ROLE_ADMIN ? "admin" : "user");
     rush_json_time(b, "created_at", u->created_ms);
 
     rush_json_close(b, '}');
@@ -325,7 +322,7 @@ ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u)
 
 /* 13812345678 -> 138****5678; at least four digits are hidden */
 
-static void
+void
 ngx_user_put_mobile(rush_buf_t *b, rush_str_t *s)
 {
     u_char      *p, text[32];
@@ -355,7 +352,7 @@ ngx_user_put_mobile(rush_buf_t *b, rush_str_t *s)
 
 /* ann@example.com -> a***@example.com */
 
-static void
+void
 ngx_user_put_email(rush_buf_t *b, rush_str_t *s)
 {
     u_char      *at, *p, text[160];

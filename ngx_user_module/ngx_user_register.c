@@ -55,7 +55,7 @@ ngx_user_check_register(ngx_rush_req_t *q)
     u->username = reg->username;
     u->mobile = reg->mobile;
     u->nickname = reg->nickname;
-    u->role = RUSH_ROLE_USER;
+    u->roles = RUSH_ROLE_USER;
     u->status = NGX_USER_ACTIVE;
     u->version = 1;                     /* the default of the column */
     u->created_ms = ngx_rush_now_ms();

@@ -162,7 +162,7 @@ ngx_user_family_found(ngx_rush_req_t *q)
     expires_ms = ngx_rush_cell_int(rows, 0, 2);
     revoked_ms = ngx_rush_cell_int(rows, 0, 3);
     u->id = ngx_rush_cell_int(rows, 0, 4);
-    u->role = ngx_rush_cell_int(rows, 0, 5);
+    u->roles = ngx_rush_cell_int(rows, 0, 5);
     u->status = ngx_rush_cell_int(rows, 0, 6);
     u->version = ngx_rush_cell_int(rows, 0, 7);
 
@@ -382,8 +382,7 @@ ngx_user_put_tokens(ngx_rush_req_t *q, ngx_user_flow_t *flow)
     claims.user = flow->user.id;
     claims.session = flow->session.id;
     claims.version = flow->user.version;
-    claims.role = flow->user.role == RUSH_ROLE_ADMIN ? RUSH_ROLE_ADMIN
-                                                     : RUSH_ROLE_USER;
+    claims.roles = flow->user.roles;
     claims.expires = ucf->access_ttl;
 
     text.data = token;

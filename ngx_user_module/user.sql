@@ -7,28 +7,28 @@
 -- name: user_by_id
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, role, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms
   FROM user
  WHERE id = ? AND status <> 2;
 
 -- name: user_by_username
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, role, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms
   FROM user
  WHERE username = ? AND status <> 2;
 
 -- name: user_by_mobile
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, role, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms
   FROM user
  WHERE mobile = ? AND status <> 2;
 
 -- name: user_by_email
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, role, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms
   FROM user
  WHERE email = ? AND status <> 2;
 
@@ -90,7 +90,7 @@ SELECT ?, id, ?, ?, ?, ?, ?, ?, ?
 
 -- name: session_by_family
 SELECT s.refresh_hash, s.id, s.expires_ms, s.revoked_ms,
-       u.id, u.role, u.status, u.token_version
+       u.id, u.roles, u.status, u.token_version
   FROM user_session s JOIN user u ON u.id = s.user_id
  WHERE s.family_hash = ?;
 

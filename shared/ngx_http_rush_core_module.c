@@ -188,6 +188,7 @@ ngx_http_rush_core_postconfiguration(ngx_conf_t *cf)
         || ngx_rush_limit_zone(cf, mcf->limit_zone) != NGX_OK
         || ngx_rush_cache_zone(cf, mcf->cache_zone) != NGX_OK
         || ngx_rush_revoke_zone(cf, mcf->revoke_zone) != NGX_OK
+        || ngx_rush_roles_zone(cf) != NGX_OK
         || ngx_rush_stats_zone(cf, mcf->stats_zone, mcf->nroutes) != NGX_OK)
     {
         return NGX_ERROR;
@@ -313,6 +314,7 @@ ngx_http_rush_core_init_process(ngx_cycle_t *cycle)
     ngx_rush_id_init(mcf->node_id);     /* finds all zones, so it is first */
     ngx_rush_route_init(mcf);
     ngx_rush_thread_init(mcf->thread_pool);
+    ngx_rush_lag_init(cycle);
 
     if (ngx_rush_redis_init(cycle, &mcf->redis) != NGX_OK
         || ngx_rush_mysql_init(cycle, &mcf->mysql) != NGX_OK
@@ -320,6 +322,8 @@ ngx_http_rush_core_init_process(ngx_cycle_t *cycle)
     {
         return NGX_ERROR;
     }
+
+    ngx_rush_roles_init(cycle);
 
     return NGX_OK;
 }

@@ -36,10 +36,11 @@
 #include "rush_failpoint.h"
 #include "rush_field.h"
 #include "rush_jwt.h"
+#include "rush_permissions.h"
 #include "rush_trace.h"
 
 
-#define NGX_RUSH_ABI  1                 /* modules refuse another core */
+#define NGX_RUSH_ABI  2                 /* modules refuse another core */
 
 
 _Static_assert(sizeof(rush_str_t) == sizeof(ngx_str_t)
@@ -53,8 +54,18 @@ _Static_assert(sizeof(ngx_atomic_t) == 8, "64-bit atomics are needed");
 #define NGX_RUSH_PUBLIC        0
 #define NGX_RUSH_OPTIONAL      1        /* q->logged tells */
 #define NGX_RUSH_USER          2
-#define NGX_RUSH_ADMIN         3
+#define NGX_RUSH_ADMIN         3        /* who has a permission: MAY(name) of
+                                           rush_permissions.h */
 #define NGX_RUSH_INTERNAL      4        /* peers of rush_internal; else 404 */
+
+#define NGX_RUSH_MAY(name)     (NGX_RUSH_ADMIN | RUSH_MAY_##name << 8)
+
+#define ngx_rush_auth(route)        ((route)->auth & 0xff)
+#define ngx_rush_permission(route)  ((route)->auth >> 8)
+
+/* writes of administrators are recorded, see ngx_rush_audit.c */
+#define ngx_rush_audited(route)                                               \
+    (ngx_rush_auth(route) == NGX_RUSH_ADMIN && (route)->method != NGX_HTTP_GET)
 
 /* class of rate limit */
 
@@ -127,6 +138,8 @@ struct ngx_rush_req_s {                 /* in r->pool */
     rush_buf_t            out;          /* JSON value of "data", "" is {} */
     ngx_str_t             etag;         /* with quotes; GET only */
     ngx_uint_t            retry_after;  /* seconds, 0: table's default */
+    int64_t               object;       /* id that an audited route has made,
+                                           for the record; 0: none */
     ngx_str_t             token;        /* as sent, borrowed from the header */
 
     void                 *data;         /* route->size bytes, zeroed */
@@ -134,11 +147,15 @@ struct ngx_rush_req_s {                 /* in r->pool */
 
     rush_field_error_t    field_error;
 
+    int64_t               act;          /* in the record, 0: none */
+    ngx_int_t             outcome;      /* to be answered when it is written */
+
     unsigned              logged:1;
     unsigned              suspended:1;
     unsigned              replied:1;
     unsigned              not_final:1;  /* refusal carries "final":false */
     unsigned              final:1;      /* refusal carries "final":true */
+    unsigned              ending:1;     /* the outcome is being written */
 
     ngx_int_t             raw_rc;       /* of ngx_rush_send() */
 };
@@ -189,6 +206,14 @@ ngx_int_t ngx_rush_refuse(ngx_rush_req_t *q, const char *field,
 ngx_int_t ngx_rush_header(ngx_http_request_t *r, const char *lowcase,
     size_t len, ngx_str_t *value);      /* NGX_DECLINED none, NGX_ERROR
                                            several */
+
+/* RUSH_OK, FORBIDDEN, or BUSY: roles are not known (yet) */
+ngx_int_t ngx_rush_may(int64_t roles, ngx_uint_t permission);
+
+/* mask of all that these roles may; whether all of them exist.  Both as far
+ * as is known: ask ngx_rush_may() first */
+int64_t ngx_rush_permissions(int64_t roles);
+ngx_uint_t ngx_rush_roles_exist(int64_t roles);
 
 int64_t ngx_rush_now_ms(void);          /* CLOCK_REALTIME, ms */
 int64_t ngx_rush_id(void);              /* 0: answer BUSY; see rush_id.h */

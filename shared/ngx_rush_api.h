@@ -64,6 +64,7 @@
     O(redis, BOOL, 1, "this worker is connected to Redis")                    \
     O(mysql, BOOL, 1, "this worker is connected to MySQL")                    \
     O(revocations, BOOL, 1, "revoked tokens were read from Redis")            \
+    O(roles, BOOL, 1, "roles were read from MySQL")                           \
     O(gate, BOOL, 0, "Redis was checked by the controller and sells")         \
     O(catalog_age_ms, INT, 0, "since activities were read from MySQL")        \
     O(stock_age_ms, INT, 0, "since stock was read from Redis")                \

@@ -130,7 +130,7 @@ ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
 {
     ngx_uint_t  auth;
 
-    auth = q->route->auth;
+    auth = ngx_rush_auth(q->route);
 
     if (q->r->headers_in.authorization == NULL) {
         return auth == NGX_RUSH_OPTIONAL ? RUSH_OK : RUSH_UNAUTHORIZED;
@@ -160,11 +160,9 @@ ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
 
     q->logged = 1;
 
-    if (auth == NGX_RUSH_ADMIN && q->user.role != RUSH_ROLE_ADMIN) {
-        return RUSH_FORBIDDEN;
-    }
-
-    return RUSH_OK;
+    return auth == NGX_RUSH_ADMIN
+           ? ngx_rush_may(q->user.roles, ngx_rush_permission(q->route))
+           : RUSH_OK;
 }
 
 

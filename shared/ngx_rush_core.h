@@ -103,6 +103,18 @@ ngx_int_t ngx_rush_missing(ngx_rush_req_t *q);
 /* adds the Allow header */
 ngx_int_t ngx_rush_allow(ngx_rush_req_t *q, ngx_uint_t methods);
 
+/* operations, as of a step: the record of an audited route */
+ngx_int_t ngx_rush_audit_intent(ngx_rush_req_t *q);
+ngx_int_t ngx_rush_audit_outcome(ngx_rush_req_t *q, ngx_int_t code);
+
+#define NGX_RUSH_AUDIT_INTENT   0
+#define NGX_RUSH_AUDIT_OUTCOME  1
+
+/* ms since roles were read from MySQL; (ngx_msec_t) -1: never */
+ngx_msec_t ngx_rush_roles_age(void);
+ngx_int_t ngx_rush_roles_zone(ngx_conf_t *cf);
+void ngx_rush_roles_init(ngx_cycle_t *cycle);
+
 ngx_int_t ngx_rush_system_routes(ngx_conf_t *cf);
 char *ngx_rush_jwt_key_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
@@ -114,6 +126,8 @@ void ngx_rush_id_init(ngx_uint_t node);
 void ngx_rush_limit_unset(ngx_rush_rate_t *rates);
 void ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev);
 void ngx_rush_metrics(rush_buf_t *b);
+void ngx_rush_metrics_lag(rush_buf_t *b);
+void ngx_rush_lag_init(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_RUSH_CORE_H_INCLUDED_ */

@@ -99,6 +99,9 @@
     C(REVOKE_EVICTED, revoke_evicted, counter,                                \
       "Live revocations dropped for others, the zone is too small")           \
                                                                               \
+    C(AUDIT_LOST, audit_lost, counter,                                        \
+      "Acts of administrators whose outcome could not be recorded")           \
+                                                                              \
     C(BUY_BATCHES, buy_batches, counter,                                      \
       "Calls of the buy script")                                              \
     C(BUY_SENT, buy_sent, counter,                                            \
@@ -136,6 +139,15 @@ enum {
 
 #define NGX_RUSH_BUCKET_COUNT  14
 
+/* bounds of the lag of the event loop in us, as "le" in seconds */
+
+#define NGX_RUSH_LAGS(B)                                                      \
+    B(2000, "0.002") B(5000, "0.005") B(10000, "0.01") B(20000, "0.02")       \
+    B(50000, "0.05") B(100000, "0.1") B(200000, "0.2") B(500000, "0.5")       \
+    B(1000000, "1")
+
+#define NGX_RUSH_LAG_COUNT  10
+
 /* rows of a route: success in 2xx, then everything else by status class */
 
 #define NGX_RUSH_ROW_OK     0
@@ -152,11 +164,20 @@ typedef struct {                        /* a route, all workers together */
 } ngx_rush_route_sum_t;
 
 
+typedef struct {                        /* all workers together */
+    uint64_t              buckets[NGX_RUSH_LAG_COUNT];
+    uint64_t              us;           /* sum */
+} ngx_rush_lag_sum_t;
+
+
 /* sums over all workers, for /metrics */
 
 uint64_t ngx_rush_sum_counter(ngx_uint_t counter);
 uint64_t ngx_rush_sum_answers(ngx_uint_t error_index);
 void ngx_rush_sum_route(ngx_uint_t route, ngx_rush_route_sum_t *sum);
+void ngx_rush_sum_lag(ngx_rush_lag_sum_t *sum);
+
+void ngx_rush_count_lag(uint64_t us);
 
 
 #endif /* _NGX_RUSH_COUNTERS_H_INCLUDED_ */

@@ -29,7 +29,9 @@ typedef struct {
 static ngx_rush_req_t *ngx_rush_create(ngx_http_request_t *r);
 static void ngx_rush_trace(ngx_rush_req_t *q);
 static void ngx_rush_body_handler(ngx_http_request_t *r);
+static void ngx_rush_begin(ngx_rush_req_t *q);
 static void ngx_rush_run(ngx_rush_req_t *q);
+static void ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc);
 static ngx_int_t ngx_rush_suspend(ngx_rush_req_t *q);
 static void ngx_rush_detach(ngx_rush_req_t *q);
 static void ngx_rush_cleanup(void *data);
@@ -105,7 +107,7 @@ ngx_rush_handler(ngx_http_request_t *r)
     r->main->count++;
 
     if (rc == RUSH_OK) {
-        ngx_rush_run(q);
+        ngx_rush_begin(q);
 
     } else {
         ngx_rush_reply(q, rc);
@@ -227,7 +229,7 @@ ngx_rush_body_handler(ngx_http_request_t *r)
     }
 
     if (rc == RUSH_OK) {
-        ngx_rush_run(q);
+        ngx_rush_begin(q);
 
     } else {
         ngx_rush_reply(q, rc);
@@ -244,14 +246,49 @@ ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, q->r);
 
-    if (rc == NGX_OK) {
+    if (q->ending) {
+
+        if (rc != NGX_OK) {
+            ngx_rush_count(NGX_RUSH_C_AUDIT_LOST, 1);
+        }
+
+        ngx_rush_reply(q, q->outcome);
+
+    } else if (rc == NGX_OK) {
         ngx_rush_run(q);
 
     } else {
-        ngx_rush_reply(q, rc);
+        ngx_rush_end(q, rc);
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_rush_begin(ngx_rush_req_t *q)
+{
+    ngx_int_t  rc;
+
+    if (!ngx_rush_audited(q->route)) {
+        ngx_rush_run(q);
+        return;
+    }
+
+    rc = ngx_rush_audit_intent(q);
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_rush_suspend(q);
+
+        if (rc == NGX_OK) {
+            return;
+        }
+
+        ngx_rush_detach(q);
+    }
+
+    q->act = 0;                         /* nothing was done */
+    ngx_rush_reply(q, rc);
 }
 
 
@@ -260,6 +297,10 @@ ngx_rush_run(ngx_rush_req_t *q)
 {
     ngx_int_t         rc;
     ngx_rush_step_t  *step;
+
+    if (q->act && q->step == q->route->steps) {
+        (void) RUSH_FP("W10");          /* the intent is written */
+    }
 
     do {
         step = q->step;
@@ -293,6 +334,40 @@ ngx_rush_run(ngx_rush_req_t *q)
         rc = NGX_ERROR;
     }
 
+    ngx_rush_end(q, rc);
+}
+
+
+/* the outcome is written before the client learns of it */
+
+static void
+ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc)
+{
+    ngx_int_t  code;
+
+    if (q->act == 0) {
+        ngx_rush_reply(q, rc);
+        return;
+    }
+
+    (void) RUSH_FP("W9");
+
+    code = (rc == NGX_OK || rc == NGX_DONE) ? RUSH_OK
+           : (rc == NGX_ERROR) ? RUSH_INTERNAL : rc;
+
+    q->outcome = rc;
+    q->ending = 1;
+
+    if (ngx_rush_audit_outcome(q, code) == NGX_AGAIN) {
+
+        if (ngx_rush_suspend(q) == NGX_OK) {
+            return;
+        }
+
+        ngx_rush_detach(q);
+    }
+
+    ngx_rush_count(NGX_RUSH_C_AUDIT_LOST, 1);
     ngx_rush_reply(q, rc);
 }
 
@@ -320,7 +395,7 @@ ngx_rush_suspend(ngx_rush_req_t *q)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    if (q->route->flags & NGX_RUSH_KEEP_RUNNING) {
+    if ((q->route->flags & NGX_RUSH_KEEP_RUNNING) || q->act) {
         r->read_event_handler = ngx_http_block_reading;
         return NGX_OK;
     }

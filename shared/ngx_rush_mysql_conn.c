@@ -94,7 +94,14 @@ ngx_rush_mysql_options(MYSQL *mysql)
     protocol = ngx_rush_mysql->conf->host.len ? MYSQL_PROTOCOL_TCP
                                               : MYSQL_PROTOCOL_SOCKET;
 
-    /* a server may ask for local files: never answered */
+    static const char  isolation[] = "SET SESSION TRANSACTION ISOLATION "
+                                     "LEVEL READ COMMITTED";
+
+    /*
+     * A server may ask for local files: never answered.  With the usual
+     * REPEATABLE READ an INSERT that looks at its own table would lock what
+     * it looks at, so two of them at once would deadlock.
+     */
 
     if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL)
         || mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol)
@@ -102,6 +109,7 @@ ngx_rush_mysql_options(MYSQL *mysql)
         || mysql_options(mysql, MYSQL_OPT_RECONNECT, &off)
         || mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &zero)
         || mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet)
+        || mysql_options(mysql, MYSQL_INIT_COMMAND, isolation)
         || mysql_options(mysql, MYSQL_INIT_COMMAND, ngx_rush_mysql->setup))
     {
         return NGX_ERROR;

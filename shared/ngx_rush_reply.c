@@ -394,7 +394,8 @@ ngx_rush_field_reason(ngx_rush_req_t *q)
         rush_buf_printf(b, "must be %lld to %lld%s\"",
                         (long long) err->field->min,
                         (long long) err->field->max,
-                        err->field->type >= RUSH_T_STR ? " characters" : "");
+                        err->field->type == RUSH_T_LIST ? " members"
+                        : err->field->type >= RUSH_T_STR ? " characters" : "");
 
     } else {
         rush_json_text(b, "reason", err->reason);

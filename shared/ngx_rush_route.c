@@ -215,6 +215,13 @@ ngx_rush_add_route(ngx_conf_t *cf, ngx_rush_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (ngx_rush_audited(route) && (route->flags & NGX_RUSH_RAW)) {
+        /* its answer would be out before its outcome is written */
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "route \"%V\" cannot be recorded", &route->name);
+        return NGX_ERROR;
+    }
+
     node->entry[slot] = entry;
 
     return NGX_OK;

@@ -51,6 +51,8 @@ typedef struct {
     ngx_atomic_t             used;
     ngx_atomic_t             counters[NGX_RUSH_COUNTER_COUNT];
     ngx_atomic_t             codes[RUSH_ERROR_COUNT + 1];
+    ngx_atomic_t             lag[NGX_RUSH_LAG_COUNT];
+    ngx_atomic_t             lag_us;
 } ngx_rush_stats_block_t;
 
 
@@ -73,7 +75,7 @@ _Static_assert(sizeof(ngx_rush_stats_route_t) == 576
 /* another list of counters or codes is another layout */
 
 #define NGX_RUSH_STATS_LAYOUT                                                 \
-    (0x53000000 + NGX_RUSH_COUNTER_COUNT * 1024 + RUSH_ERROR_COUNT)
+    (0x54000000 + NGX_RUSH_COUNTER_COUNT * 1024 + RUSH_ERROR_COUNT)
 
 
 static ngx_int_t ngx_rush_stats_fresh(void *base, size_t size,
@@ -145,6 +147,32 @@ ngx_rush_count_answer(ngx_uint_t route, ngx_uint_t error_index,
         (void) ngx_atomic_fetch_add(&ngx_rush_stats_mine->codes[error_index],
                                     1);
     }
+}
+
+
+void
+ngx_rush_count_lag(uint64_t us)
+{
+    ngx_uint_t  i;
+
+    static const uint64_t  bounds[] = {
+#define NGX_RUSH_BOUND(us, le)  us,
+        NGX_RUSH_LAGS(NGX_RUSH_BOUND)
+#undef NGX_RUSH_BOUND
+        (uint64_t) -1
+    };
+
+    _Static_assert(sizeof(bounds) / sizeof(bounds[0]) == NGX_RUSH_LAG_COUNT,
+                   "one bucket a bound");
+
+    if (ngx_rush_stats_mine == NULL && !ngx_rush_stats_start()) {
+        return;
+    }
+
+    for (i = 0; us > bounds[i]; i++) { /* void */ }
+
+    (void) ngx_atomic_fetch_add(&ngx_rush_stats_mine->lag[i], 1);
+    (void) ngx_atomic_fetch_add(&ngx_rush_stats_mine->lag_us, us);
 }
 
 
@@ -330,6 +358,26 @@ ngx_rush_sum_route(ngx_uint_t route, ngx_rush_route_sum_t *sum)
         }
 
         sum->sum += r->sum;
+    }
+}
+
+
+void
+ngx_rush_sum_lag(ngx_rush_lag_sum_t *sum)
+{
+    ngx_uint_t               i, j;
+    ngx_rush_stats_block_t  *block;
+
+    ngx_memzero(sum, sizeof(ngx_rush_lag_sum_t));
+
+    for (i = 0; ngx_rush_stats_sh && i < ngx_rush_stats_sh->blocks; i++) {
+        block = ngx_rush_stats_block(i);
+
+        for (j = 0; j < NGX_RUSH_LAG_COUNT; j++) {
+            sum->buckets[j] += block->lag[j];
+        }
+
+        sum->us += block->lag_us;
     }
 }
 

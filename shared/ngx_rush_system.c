@@ -151,10 +151,14 @@ ngx_rush_answer_ready(ngx_rush_req_t *q)
     rush_json_bool(&q->out, "revocations",
                    ngx_rush_revoke_age() != (ngx_msec_t) -1);
 
+    rush_json_bool(&q->out, "roles",
+                   ngx_rush_roles_age() != (ngx_msec_t) -1);
+
     /* without a first look at them an ended token would be accepted */
 
     rc = (redis.up == NGX_RUSH_LANES && mysql.down_since == 0
-          && ngx_rush_revoke_age() != (ngx_msec_t) -1)
+          && ngx_rush_revoke_age() != (ngx_msec_t) -1
+          && ngx_rush_roles_age() != (ngx_msec_t) -1)
          ? NGX_OK : RUSH_BUSY;
 
     for (i = 0; i < ngx_rush_nready; i++) {

@@ -46,6 +46,16 @@
     E(WEAK_PASSWORD,     10005,  200, "password is too easy to guess")        \
     E(USER_BANNED,       10006,  200, "account is closed")                    \
     E(REFRESH_INVALID,   10007,  401, "refresh token is not valid")           \
+    E(ADDRESS_LIMIT,     10030,  200, "there are 20 addresses already")       \
+    E(SPONSOR_LIMIT,     10031,  200, "there are 50 sponsor cards already")   \
+    E(LOGIN_AGAIN,       10032,  200, "log in once more, then try again")     \
+    E(LAST_ADMIN,        10040,  200, "the last administrator has to stay")   \
+    E(USER_STATE,        10041,  200, "account cannot do this in its state")  \
+    E(ROLE_UNKNOWN,      10042,  200, "there is no such role")                \
+    E(ROLE_EXISTS,       10043,  200, "role exists already")                  \
+    E(ROLE_IN_USE,       10044,  200, "somebody has this role")               \
+    E(ROLE_FIXED,        10045,  200, "role 1 cannot be changed")             \
+    E(ROLES_FULL,        10046,  200, "there are 62 roles already")           \
                                                                               \
     E(PRODUCT_IN_USE,    20001,  200, "product is in a running activity")     \
     E(PRODUCT_STOCK,     20002,  200, "not enough stock")                     \

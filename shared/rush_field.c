@@ -6,6 +6,7 @@
 
 #include "rush_field.h"
 #include "rush_json.h"
+#include "rush_list.h"
 #include "rush_utf8.h"
 
 
@@ -15,7 +16,7 @@
 static const rush_field_t *rush_field_find(const rush_field_t *f, unsigned n,
     rush_place_e place, const rush_str_t *name);
 static int rush_field_json(const rush_field_t *f, void *dst,
-    rush_token_e token, rush_str_t *text, rush_field_error_t *err);
+    rush_token_e token, rush_reader_t *j, rush_field_error_t *err);
 static int rush_field_set(const rush_field_t *f, void *dst, rush_str_t *text,
     rush_field_error_t *err);
 static int rush_field_int(const rush_field_t *f, int64_t *dst,
@@ -99,7 +100,7 @@ rush_field_body(const rush_field_t *f, unsigned n, void *dst,
             continue;
         }
 
-        if (rush_field_json(field, dst, token, &j.text, err) != RUSH_OK) {
+        if (rush_field_json(field, dst, token, &j, err) != RUSH_OK) {
             return RUSH_ERROR;
         }
 
@@ -269,10 +270,12 @@ rush_field_find(const rush_field_t *f, unsigned n, rush_place_e place,
 
 static int
 rush_field_json(const rush_field_t *f, void *dst, rush_token_e token,
-    rush_str_t *text, rush_field_error_t *err)
+    rush_reader_t *j, rush_field_error_t *err)
 {
-    int64_t  *v;
+    int64_t     *v;
+    rush_str_t  *text;
 
+    text = &j->text;
     v = (int64_t *) (void *) ((unsigned char *) dst + f->offset);
 
     switch (f->type) {
@@ -317,6 +320,9 @@ rush_field_json(const rush_field_t *f, void *dst, rush_token_e token,
         }
 
         break;
+
+    case RUSH_T_LIST:
+        return rush_list_json(f, v, token, j, err);
 
     default:
 
@@ -373,6 +379,9 @@ rush_field_set(const rush_field_t *f, void *dst, rush_str_t *text,
         }
 
         return RUSH_OK;
+
+    case RUSH_T_LIST:
+        return rush_list_set(f, place, text, err);
 
     default: /* RUSH_T_STR, RUSH_T_TEXT, RUSH_T_KEY, RUSH_T_SECRET */
 

@@ -6,7 +6,7 @@
  * {name, type, place, bounds, offset}.  Nothing else reads client input.
  *
  * Values land as: INT, MONEY, ID, TIME -> int64_t; BOOL -> int64_t 0 or 1;
- * STR, TEXT, KEY -> rush_str_t, borrowed from the buffer that was parsed
+ * STR, TEXT, KEY, LIST -> rush_str_t, borrowed from the buffer that was parsed
  * (decoded in place, so the buffer must be writable and must outlive it).
  *
  *   INT    JSON integer written as digits (no fraction, exponent, "+",
@@ -20,6 +20,7 @@
  *          counts characters (code points)
  *   TEXT   as STR, but LF, CR and TAB are allowed
  *   KEY    [A-Za-z0-9._:-], min..max bytes
+ *   LIST   min..max short texts, in JSON an array of them; see rush_list.h
  *   SECRET as STR without NUL, min..max counts bytes (passwords, tokens)
  *
  * JSON is read strictly (RFC 8259): the whole input is one object; at most
@@ -51,7 +52,8 @@ typedef enum {
     RUSH_T_STR,
     RUSH_T_TEXT,
     RUSH_T_KEY,
-    RUSH_T_SECRET
+    RUSH_T_SECRET,
+    RUSH_T_LIST
 } rush_type_e;
 
 

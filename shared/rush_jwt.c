@@ -386,7 +386,7 @@ rush_jwt_sign(rush_jwt_t *jwt, const rush_claims_t *claims,
         || claims->version < 0 || claims->version >= RUSH_JWT_MAX_INT
         || claims->issued < 0 || claims->issued >= RUSH_JWT_MAX_INT
         || claims->expires <= 0 || claims->expires >= RUSH_JWT_MAX_INT
-        || claims->role > RUSH_ROLE_ADMIN)
+        || claims->roles < 0)
     {
         return 0;
     }
@@ -439,7 +439,12 @@ rush_jwt_write_claims(rush_jwt_t *jwt, const rush_claims_t *claims,
     rush_json_id(&b, "sid", claims->session);
     rush_json_int(&b, "ver", claims->version);
     rush_json_text(&b, "role",
-                   (claims->role == RUSH_ROLE_ADMIN) ? "admin" : "user");
+                   (claims->roles & RUSH_ROLE_ADMIN) ? "admin" : "user");
+
+    if (claims->roles != 0) {
+        rush_json_int(&b, "roles", claims->roles);
+    }
+
     rush_json_int(&b, "iat", claims->issued);
     rush_json_int(&b, "exp", claims->expires);
     rush_json_str(&b, "jti", &jti);

@@ -8,8 +8,11 @@
  *
  * Header as we write it:  {"alg":"HS256","kid":"...","typ":"at+jwt"}
  * Claims as we write them: {"iss","aud","sub":"<user id>","sid":"<session>",
- *     "ver":<token version>,"role":"user"|"admin","iat":s,"exp":s,"jti":"..."}
- * A token of another writer may leave out sid, ver (0 then) and role (user);
+ *     "ver":<token version>,"role":"user"|"admin"[,"roles":<mask>],"iat":s,
+ *     "exp":s,"jti":"..."}
+ * "roles" is there when the mask is not 0, and decides.  Without it "admin"
+ * counts as role 1, which is what tokens of before had.
+ * A token of another writer may leave out sid, ver (0 then), role and roles;
  * all others are required, sub and sid are strings, nbf may be added.
  */
 
@@ -25,7 +28,7 @@
 #define RUSH_JWT_MAX_LEN   2048         /* of a token */
 #define RUSH_JWT_MIN_KEY   32           /* bytes of secret, RFC 7518 3.2 */
 
-#define RUSH_ROLE_USER   0
+#define RUSH_ROLE_USER   0             /* masks: no role, role 1 */
 #define RUSH_ROLE_ADMIN  1
 
 
@@ -38,7 +41,7 @@ typedef struct {
     int64_t          version;           /* ver */
     int64_t          issued;            /* iat, seconds */
     int64_t          expires;           /* exp, seconds */
-    unsigned         role;              /* RUSH_ROLE_* */
+    int64_t          roles;             /* mask, see rush_permissions.h */
 } rush_claims_t;
 
 

@@ -30,6 +30,9 @@
 #define RUSH_JWT_SEEN_JTI   0x20
 #define RUSH_JWT_SEEN_ALL   0x3f
 
+#define RUSH_JWT_SEEN_ADMIN 0x40        /* "role":"admin" */
+#define RUSH_JWT_SEEN_ROLES 0x80
+
 
 static rush_jwt_key_t *rush_jwt_read_header(rush_jwt_t *jwt,
     const unsigned char *token, size_t len, size_t *header_len);
@@ -292,16 +295,19 @@ rush_jwt_read_own(rush_jwt_t *jwt, const unsigned char *json, size_t len,
         return RUSH_ERROR;
     }
 
-    claims->role = RUSH_ROLE_USER;
+    claims->roles = RUSH_ROLE_USER;
 
     if (rush_take(&rest, "admin")) {
-        claims->role = RUSH_ROLE_ADMIN;
+        claims->roles = RUSH_ROLE_ADMIN;
 
     } else if (!rush_take(&rest, "user")) {
         return RUSH_ERROR;
     }
 
-    if (!rush_take(&rest, "\",\"iat\":")
+    if (!rush_take(&rest, "\"")
+        || (rush_take(&rest, ",\"roles\":")
+            && !rush_jwt_digits(&rest, &claims->roles))
+        || !rush_take(&rest, ",\"iat\":")
         || !rush_jwt_digits(&rest, &claims->issued)
         || !rush_take(&rest, ",\"exp\":")
         || !rush_jwt_digits(&rest, &claims->expires)
@@ -366,7 +372,6 @@ rush_jwt_read_claims(rush_jwt_t *jwt, unsigned char *json, size_t len,
     rush_reader_t  j;
 
     memset(claims, 0, sizeof(rush_claims_t));
-    claims->role = RUSH_ROLE_USER;
     seen = 0;
 
     rush_reader_init(&j, json, len);
@@ -390,8 +395,15 @@ rush_jwt_read_claims(rush_jwt_t *jwt, unsigned char *json, size_t len,
         }
     }
 
-    if (rush_reader_next(&j) != RUSH_J_END || seen != RUSH_JWT_SEEN_ALL) {
+    if (rush_reader_next(&j) != RUSH_J_END
+        || (seen & RUSH_JWT_SEEN_ALL) != RUSH_JWT_SEEN_ALL)
+    {
         return RUSH_ERROR;
+    }
+
+    if (!(seen & RUSH_JWT_SEEN_ROLES)) {
+        claims->roles = (seen & RUSH_JWT_SEEN_ADMIN) ? RUSH_ROLE_ADMIN
+                                                     : RUSH_ROLE_USER;
     }
 
     return RUSH_OK;
@@ -458,12 +470,17 @@ rush_jwt_claim(rush_jwt_t *jwt, rush_reader_t *j, rush_claims_t *claims,
     if (rush_is_text(&name, "role")) {
 
         if (token == RUSH_J_STRING && rush_is_text(&j->text, "admin")) {
-            claims->role = RUSH_ROLE_ADMIN;
+            *seen |= RUSH_JWT_SEEN_ADMIN;
             return RUSH_OK;
         }
 
         return (token == RUSH_J_STRING && rush_is_text(&j->text, "user"))
                ? RUSH_OK : RUSH_ERROR;
+    }
+
+    if (rush_is_text(&name, "roles")) {
+        *seen |= RUSH_JWT_SEEN_ROLES;
+        return rush_jwt_int(j, token, &claims->roles);
     }
 
     return rush_reader_skip(j, token);

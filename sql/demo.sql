@@ -2,7 +2,7 @@
 
 SET @now = FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000);
 
-INSERT INTO user (id, username, password_hash, role, nickname, created_ms, updated_ms) VALUES
+INSERT INTO user (id, username, password_hash, roles, nickname, created_ms, updated_ms) VALUES
   (1, 'admin', '@admin@', 1, 'Administrator', @now, @now),
   (2, 'alice', '@buyer@', 0, 'Alice', @now, @now),
   (3, 'bob',   '@buyer@', 0, 'Bob',   @now, @now),

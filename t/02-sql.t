@@ -22,7 +22,7 @@ my $dbh = DBI->connect(
     "DBI:MariaDB:rush;mariadb_socket=$t->{dir}/mysql.sock", 'rush',
     $t->{password}{mysql}, { PrintError => 0, RaiseError => 1 });
 
-my @files = (glob("$root/ngx_*_module/*.sql"), glob("$root/consumer/*.sql"));
+my @files = map { glob "$root/$_/*.sql" } qw(shared ngx_*_module consumer);
 
 cmp_ok(scalar @files, '>=', 1, 'there are statements');
 

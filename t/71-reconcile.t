@@ -62,7 +62,8 @@ sub everything {
     my %all = map { $_ => unpack 'H*', $rd->dump($_) // '' } $rd->keys('*');
 
     foreach my $table (map { values %$_ } $t->sql('SHOW TABLES')) {
-        $all{$table} = [$t->sql("SELECT * FROM $table ORDER BY 1, 2")];
+        $all{$table} = [$t->sql("SELECT * FROM $table ORDER BY "
+                                . ($table eq 'user_slot' ? '1' : '1, 2'))];
     }
 
     return \%all;

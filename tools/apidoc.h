@@ -18,6 +18,7 @@
 #include "rush_base.h"
 #include "rush_buf.h"
 #include "rush_errors.h"
+#include "rush_permissions.h"
 
 
 #define ENUM_PUBLIC    0
@@ -25,6 +26,9 @@
 #define ENUM_USER      2
 #define ENUM_ADMIN     3
 #define ENUM_INTERNAL  4
+
+#define ENUM_MAY(name)  (ENUM_ADMIN | RUSH_MAY_##name << 8)
+#define AUTH(route)     ((route)->auth & 0xff)
 
 
 typedef struct {
@@ -92,6 +96,9 @@ extern const size_t     ncounters;
 extern rush_buf_t       out;
 
 void write_openapi(void);
+
+/* members of a schema that is open */
+void write_type(const char *type, int64_t min, int64_t max, int bounds);
 
 
 #endif /* _APIDOC_H_INCLUDED_ */

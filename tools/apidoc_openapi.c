@@ -23,60 +23,6 @@ static const char  schemes[] =
 #define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 
 
-static void
-write_type(const char *type, int64_t min, int64_t max, int bounds)
-{
-    int  text;
-
-    text = 0;
-
-    if (strcmp(type, "INT") == 0 || strcmp(type, "MONEY") == 0) {
-        rush_json_text(&out, "type", "integer");
-
-    } else if (strcmp(type, "BOOL") == 0) {
-        rush_json_text(&out, "type", "boolean");
-        bounds = 0;
-
-    } else if (strcmp(type, "ID") == 0) {
-        rush_json_text(&out, "type", "string");
-        rush_json_text(&out, "pattern", "^[1-9][0-9]{0,18}$");
-        bounds = 0;
-
-    } else if (strcmp(type, "TIME") == 0) {
-        rush_json_open(&out, "type", '[');
-        rush_json_text(&out, NULL, "string");
-        rush_json_text(&out, NULL, "null");
-        rush_json_close(&out, ']');
-        rush_json_text(&out, "format", "date-time");
-        bounds = 0;
-
-    } else if (strcmp(type, "OBJ") == 0) {
-        rush_json_text(&out, "type", "object");
-        bounds = 0;
-
-    } else if (strcmp(type, "ARR") == 0) {
-        rush_json_text(&out, "type", "array");
-        bounds = 0;
-
-    } else {
-        rush_json_text(&out, "type", "string");
-        text = 1;
-
-        if (strcmp(type, "KEY") == 0) {
-            rush_json_text(&out, "pattern", "^[A-Za-z0-9._:-]+$");
-        }
-    }
-
-    if (bounds) {
-        rush_json_int(&out, text ? "minLength" : "minimum", min);
-
-        if (max != INT64_MAX) {
-            rush_json_int(&out, text ? "maxLength" : "maximum", max);
-        }
-    }
-}
-
-
 /* headers are written with "-" */
 
 static const char *
@@ -294,18 +240,19 @@ collect_errors(const route_t *route, char *set)
         set[*e] = 1;
     }
 
-    if (route->auth == ENUM_INTERNAL) {
+    if (AUTH(route) == ENUM_INTERNAL) {
         return;
     }
 
     set[RUSH_I_LIMITED] = 1;            /* the global limit */
 
-    if (route->auth != ENUM_PUBLIC) {
+    if (AUTH(route) != ENUM_PUBLIC) {
         set[RUSH_I_UNAUTHORIZED] = 1;
     }
 
-    if (route->auth == ENUM_ADMIN) {
+    if (AUTH(route) == ENUM_ADMIN) {
         set[RUSH_I_FORBIDDEN] = 1;
+        set[RUSH_I_BUSY] = 1;           /* roles or the record are not there */
     }
 
     for (f = route->fields; f->name; f++) {
@@ -465,16 +412,21 @@ write_operation(const route_t *route)
                                ? "system" : route->module);
     rush_json_close(&out, ']');
 
-    if (route->auth != ENUM_PUBLIC && route->auth != ENUM_INTERNAL) {
+    if (AUTH(route) == ENUM_ADMIN) {
+        rush_json_text(&out, "x-permission", (char *)
+                       rush_permissions[route->auth >> 8].name.data);
+    }
+
+    if (AUTH(route) != ENUM_PUBLIC && AUTH(route) != ENUM_INTERNAL) {
         rush_json_open(&out, "security", '[');
 
-        if (route->auth == ENUM_OPTIONAL) {
+        if (AUTH(route) == ENUM_OPTIONAL) {
             rush_json_open(&out, NULL, '{');
             rush_json_close(&out, '}');
         }
 
         rush_json_open(&out, NULL, '{');
-        rush_json_open(&out, route->auth == ENUM_ADMIN ? "admin" : "user",
+        rush_json_open(&out, AUTH(route) == ENUM_ADMIN ? "admin" : "user",
                        '[');
         rush_json_close(&out, ']');
         rush_json_close(&out, '}');

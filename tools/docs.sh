@@ -14,7 +14,7 @@ trap 'rm -rf "$TMP"' EXIT
 "${CC:-cc}" -O1 -Wall -Wextra -Werror -I"$ROOT/shared" -I"$ROOT/tools" \
     -I"$ROOT/ngx_user_module" -I"$ROOT/ngx_seckill_module" \
     -o "$TMP/apidoc" "$ROOT"/tools/apidoc*.c \
-    "$ROOT"/shared/rush_{buf,time,utf8}.c
+    "$ROOT"/shared/rush_{buf,permissions,time,utf8}.c
 
 "$TMP/apidoc" openapi > "$TMP/openapi.json"
 "$TMP/apidoc" errors > "$TMP/errors.md"

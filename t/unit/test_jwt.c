@@ -147,14 +147,14 @@ test_own(void **state)
     in.version = 7;
     in.issued = NOW;
     in.expires = NOW + 900;
-    in.role = RUSH_ROLE_ADMIN;
+    in.roles = RUSH_ROLE_ADMIN;
 
     n = rush_jwt_sign(jwt, &in, token);
     assert_true(n > 0);
     assert_int_equal(verify_at(token, n, NOW, &out), RUSH_OK);
 
     assert_true(out.user == in.user && out.session == in.session
-                && out.version == 7 && out.role == RUSH_ROLE_ADMIN
+                && out.version == 7 && out.roles == RUSH_ROLE_ADMIN
                 && out.issued == NOW && out.expires == NOW + 900);
 
     /* the newest key signs, and the bytes are those of the contract */
@@ -166,11 +166,11 @@ test_own(void **state)
     assert_int_equal(rush_jwt_sign(jwt, &in, again), n);
     assert_memory_not_equal(token, again, n);           /* jti */
 
-    in.role = RUSH_ROLE_USER;
+    in.roles = RUSH_ROLE_USER;
     in.session = 0;
     n = rush_jwt_sign(jwt, &in, token);
     assert_int_equal(verify_at(token, n, NOW, &out), RUSH_OK);
-    assert_true(out.role == RUSH_ROLE_USER && out.session == 0);
+    assert_true(out.roles == RUSH_ROLE_USER && out.session == 0);
 }
 
 
@@ -309,7 +309,7 @@ test_defaults(void **state)
     assert_int_equal(claims.user, 42);
     assert_int_equal(claims.session, 0);
     assert_int_equal(claims.version, 0);
-    assert_int_equal(claims.role, RUSH_ROLE_USER);
+    assert_int_equal(claims.roles, RUSH_ROLE_USER);
     assert_int_equal(claims.issued, NOW);
     assert_int_equal(claims.expires, NOW + 900);
 

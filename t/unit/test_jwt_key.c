@@ -200,7 +200,7 @@ test_sign_refused(void **state)
     assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
 
     bad = good;
-    bad.role = 2;
+    bad.roles = -1;
     assert_int_equal(rush_jwt_sign(jwt, &bad, token), 0);
 
     rush_jwt_destroy(jwt);

@@ -39,7 +39,8 @@ sub write_secrets {
     RushTest::spew("$dir/failpoints", "\0" x 2048);
 
     # ours must not leak into the daemons: names of settings
-    delete @ENV{grep { /^RUSH_(REDIS|MYSQL|CONSUMER|CONTROLLER)_/ } keys %ENV};
+    delete @ENV{grep { /^RUSH_(REDIS|MYSQL|CONSUMER|CONTROLLER|ACCOUNTS)_/ }
+                keys %ENV};
 }
 
 
@@ -346,8 +347,8 @@ sub add_consumer {
     my $more = $self->{opt}{consumer_conf} || {};
     my $text = '';
 
-    foreach my $section (sort keys %conf) {
-        my %all = (%{$conf{$section}}, %{$more->{$section} || {}});
+    foreach my $section (sort keys %{{ %conf, %$more }}) {
+        my %all = (%{$conf{$section} || {}}, %{$more->{$section} || {}});
         $text .= "[$section]\n" . join('', map { "$_ = $all{$_}\n" }
                                       sort keys %all) . "\n";
     }
