@@ -36,6 +36,7 @@
 #include "rush_failpoint.h"
 #include "rush_field.h"
 #include "rush_jwt.h"
+#include "rush_seal.h"
 #include "rush_trace.h"
 
 
@@ -197,6 +198,12 @@ int64_t ngx_rush_id(void);              /* 0: answer BUSY; see rush_id.h */
  * in seconds; issued and expires are set from it and the clock.  dst holds
  * RUSH_JWT_MAX_LEN; returns the length, 0 on error */
 size_t ngx_rush_token(rush_claims_t *claims, u_char *dst);
+
+
+/* the key of rush_seal_key, NULL: none is set; in postconfiguration: without
+ * one "directive" cannot work */
+const rush_seal_t *ngx_rush_seal_key(ngx_http_request_t *r);
+ngx_int_t ngx_rush_need_seal(ngx_conf_t *cf, const char *directive);
 
 
 /* a module's part of /ready: adds members to an open JSON object; anything
