@@ -46,6 +46,9 @@
     E(WEAK_PASSWORD,     10005,  200, "password is too easy to guess")        \
     E(USER_BANNED,       10006,  200, "account is closed")                    \
     E(REFRESH_INVALID,   10007,  401, "refresh token is not valid")           \
+    E(CODE_LIMITED,      10020,  429, "too many codes, try again later")      \
+    E(CODE_WRONG,        10021,  200, "code is wrong, used or too old")       \
+    E(TICKET_INVALID,    10022,  200, "ticket is wrong, used or too old")     \
                                                                               \
     E(PRODUCT_IN_USE,    20001,  200, "product is in a running activity")     \
     E(PRODUCT_STOCK,     20002,  200, "not enough stock")                     \
