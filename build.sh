@@ -12,7 +12,8 @@ export LC_ALL=C
 
 # somebody may have sourced run/rush.env: what it tells is no wish of theirs
 unset RUSH_URL "${!RUSH_ADMIN_@}" "${!RUSH_REDIS_@}" "${!RUSH_MYSQL_@}" \
-    "${!RUSH_CONSUMER_@}" "${!RUSH_CONTROLLER_@}" "${!RUSH_JWT_@}" \
+    "${!RUSH_CONSUMER_@}" "${!RUSH_CONTROLLER_@}" "${!RUSH_COURIER_@}" \
+    "${!RUSH_SMS_@}" "${!RUSH_MAIL_@}" "${!RUSH_JWT_@}" \
     "${!RUSH_NGINX_@}"
 
 RUSH_SANITIZE=${RUSH_SANITIZE:-}

@@ -52,8 +52,10 @@ static int rush_conf_handler(void *user, const char *section,
     const char *name, const char *value);
 static void rush_conf_env(rush_conf_ctx_t *ctx);
 static void rush_conf_check(rush_conf_ctx_t *ctx);
-static void rush_conf_secret(rush_conf_ctx_t *ctx, const char *section,
-    rush_peer_t *peer);
+static void rush_conf_secret(rush_conf_ctx_t *ctx, const char *where,
+    const char *file, char **secret);
+static void rush_conf_seal(rush_conf_ctx_t *ctx);
+static void rush_conf_wipe(char **secret);
 static void rush_conf_name(rush_conf_ctx_t *ctx);
 
 
@@ -86,6 +88,7 @@ static const rush_setting_t  rush_settings[] = {
     RUSH_STR("consumer", "log", "RUSH_CONSUMER_LOG", log, ""),
     RUSH_STR("consumer", "log_level", "RUSH_CONSUMER_LOG_LEVEL",
              log_level, "info"),
+    RUSH_STR("consumer", "seal_key", "RUSH_CONSUMER_SEAL_KEY", seal_key, ""),
 
     RUSH_INT("controller", "enabled", "RUSH_CONTROLLER_ENABLED",
              controller, "1", 0, 1),
@@ -140,6 +143,51 @@ static const rush_setting_t  rush_settings[] = {
              mysql.connect_timeout, "2000", 1000, 60000),
     RUSH_INT("mysql", "timeout", "RUSH_MYSQL_TIMEOUT",
              mysql.timeout, "30000", 1000, 600000),
+
+    RUSH_INT("courier", "parallel", "RUSH_COURIER_PARALLEL",
+             courier.parallel, "16", 1, 64),
+    RUSH_INT("courier", "retry_min", "RUSH_COURIER_RETRY_MIN",
+             courier.retry_min, "1000", 10, 60000),
+    RUSH_INT("courier", "retry_max", "RUSH_COURIER_RETRY_MAX",
+             courier.retry_max, "30000", 10, 300000),
+    RUSH_STR("courier", "file", "RUSH_COURIER_FILE", courier.file, ""),
+    RUSH_STR("courier", "brand", "RUSH_COURIER_BRAND",
+             courier.brand, "Rush"),
+    RUSH_STR("courier", "subject", "RUSH_COURIER_SUBJECT",
+             courier.subject, "Your code for {brand}"),
+    RUSH_STR("courier", "text_register", "RUSH_COURIER_TEXT_REGISTER",
+             courier.text_register, "[{brand}] {code} opens your account. "
+             "{minutes} min."),
+    RUSH_STR("courier", "text_login", "RUSH_COURIER_TEXT_LOGIN",
+             courier.text_login, "[{brand}] {code} logs you in. "
+             "{minutes} min. Tell nobody."),
+    RUSH_STR("courier", "text_reset", "RUSH_COURIER_TEXT_RESET",
+             courier.text_reset, "[{brand}] {code} sets a new password. "
+             "{minutes} min. Tell nobody."),
+    RUSH_STR("courier", "text_bind", "RUSH_COURIER_TEXT_BIND",
+             courier.text_bind, "[{brand}] {code} binds this to an account. "
+             "{minutes} min."),
+
+    RUSH_STR("sms", "driver", "RUSH_SMS_DRIVER", courier.sms_driver, ""),
+    RUSH_STR("sms", "url", "RUSH_SMS_URL", courier.sms_url, ""),
+    RUSH_STR("sms", "secret_file", "RUSH_SMS_SECRET_FILE",
+             courier.sms_secret_file, ""),
+    RUSH_STR("sms", "ca_file", "RUSH_SMS_CA_FILE", courier.sms_ca_file, ""),
+    RUSH_INT("sms", "timeout", "RUSH_SMS_TIMEOUT",
+             courier.sms_timeout, "5000", 100, 60000),
+
+    RUSH_STR("mail", "driver", "RUSH_MAIL_DRIVER", courier.mail_driver, ""),
+    RUSH_STR("mail", "url", "RUSH_MAIL_URL", courier.mail_url, ""),
+    RUSH_INT("mail", "starttls", "RUSH_MAIL_STARTTLS",
+             courier.mail_starttls, "1", 0, 1),
+    RUSH_STR("mail", "user", "RUSH_MAIL_USER", courier.mail_user, ""),
+    RUSH_STR("mail", "password_file", "RUSH_MAIL_PASSWORD_FILE",
+             courier.mail_password_file, ""),
+    RUSH_STR("mail", "from", "RUSH_MAIL_FROM", courier.mail_from, ""),
+    RUSH_STR("mail", "ca_file", "RUSH_MAIL_CA_FILE",
+             courier.mail_ca_file, ""),
+    RUSH_INT("mail", "timeout", "RUSH_MAIL_TIMEOUT",
+             courier.mail_timeout, "20000", 100, 120000),
 };
 
 #define RUSH_SETTINGS  (sizeof(rush_settings) / sizeof(rush_settings[0]))
@@ -183,10 +231,19 @@ rush_conf_read(rush_conf_t *conf, const char *file, FILE *err)
 
     rush_conf_env(&ctx);
     rush_conf_name(&ctx);
-    rush_conf_secret(&ctx, "redis", &conf->redis);
-    rush_conf_secret(&ctx, "mysql", &conf->mysql);
+    rush_conf_secret(&ctx, "[redis] \"password_file\"",
+                     conf->redis.password_file, &conf->redis.password);
+    rush_conf_secret(&ctx, "[mysql] \"password_file\"",
+                     conf->mysql.password_file, &conf->mysql.password);
+    rush_conf_secret(&ctx, "[sms] \"secret_file\"",
+                     conf->courier.sms_secret_file, &conf->courier.sms_secret);
+    rush_conf_secret(&ctx, "[mail] \"password_file\"",
+                     conf->courier.mail_password_file,
+                     &conf->courier.mail_password);
+    rush_conf_seal(&ctx);
 
     rush_conf_check(&ctx);
+    ctx.faults += rush_courier_check(conf, err);
 
     return ctx.faults;
 }
@@ -207,16 +264,21 @@ rush_conf_free(rush_conf_t *conf)
         }
     }
 
-    if (conf->redis.password != NULL) {
-        explicit_bzero(conf->redis.password, strlen(conf->redis.password));
-        free(conf->redis.password);
-        conf->redis.password = NULL;
-    }
+    rush_conf_wipe(&conf->redis.password);
+    rush_conf_wipe(&conf->mysql.password);
+    rush_conf_wipe(&conf->courier.sms_secret);
+    rush_conf_wipe(&conf->courier.mail_password);
+    rush_seal_wipe(&conf->seal);
+}
 
-    if (conf->mysql.password != NULL) {
-        explicit_bzero(conf->mysql.password, strlen(conf->mysql.password));
-        free(conf->mysql.password);
-        conf->mysql.password = NULL;
+
+static void
+rush_conf_wipe(char **secret)
+{
+    if (*secret != NULL) {
+        explicit_bzero(*secret, strlen(*secret));
+        free(*secret);
+        *secret = NULL;
     }
 }
 
@@ -371,8 +433,11 @@ rush_conf_check(rush_conf_ctx_t *ctx)
 }
 
 
+/* "where" names the setting; without a file the secret is "" */
+
 static void
-rush_conf_secret(rush_conf_ctx_t *ctx, const char *section, rush_peer_t *peer)
+rush_conf_secret(rush_conf_ctx_t *ctx, const char *where, const char *file,
+    char **secret)
 {
     int      fd;
     char     text[RUSH_CONF_MAX_SECRET];
@@ -380,13 +445,13 @@ rush_conf_secret(rush_conf_ctx_t *ctx, const char *section, rush_peer_t *peer)
 
     text[0] = '\0';
 
-    if (peer->password_file != NULL && peer->password_file[0] != '\0') {
-        fd = open(peer->password_file, O_RDONLY|O_CLOEXEC);
+    if (file != NULL && file[0] != '\0') {
+        fd = open(file, O_RDONLY|O_CLOEXEC);
         n = (fd == -1) ? -1 : read(fd, text, sizeof(text) - 1);
 
         if (n == -1) {
-            fprintf(ctx->err, "[%s] \"password_file\": cannot read \"%s\": "
-                    "%s\n", section, peer->password_file, strerror(errno));
+            fprintf(ctx->err, "%s: cannot read \"%s\": %s\n", where, file,
+                    strerror(errno));
             ctx->faults++;
             n = 0;
         }
@@ -402,13 +467,41 @@ rush_conf_secret(rush_conf_ctx_t *ctx, const char *section, rush_peer_t *peer)
         text[n] = '\0';
     }
 
-    peer->password = strdup(text);
+    *secret = strdup(text);
     explicit_bzero(text, sizeof(text));
 
-    if (peer->password == NULL) {
-        fprintf(ctx->err, "[%s] no memory\n", section);
+    if (*secret == NULL) {
+        fprintf(ctx->err, "%s: no memory\n", where);
         ctx->faults++;
     }
+}
+
+
+static void
+rush_conf_seal(rush_conf_ctx_t *ctx)
+{
+    char        *text;
+    const char  *err;
+
+    if (ctx->conf->seal_key == NULL || ctx->conf->seal_key[0] == '\0') {
+        return;
+    }
+
+    text = NULL;
+    rush_conf_secret(ctx, "[consumer] \"seal_key\"", ctx->conf->seal_key,
+                     &text);
+
+    if (text != NULL && text[0] != '\0'
+        && rush_seal_load(&ctx->conf->seal, (unsigned char *) text,
+                          strlen(text), &err)
+           != RUSH_OK)
+    {
+        fprintf(ctx->err, "[consumer] \"seal_key\": \"%s\" %s\n",
+                ctx->conf->seal_key, err);
+        ctx->faults++;
+    }
+
+    rush_conf_wipe(&text);
 }
 
 

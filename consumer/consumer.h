@@ -25,6 +25,7 @@
 #include "rush_base.h"
 #include "rush_buf.h"
 #include "rush_failpoint.h"
+#include "rush_seal.h"
 #include "rush_stream.h"
 
 
@@ -49,6 +50,37 @@ typedef struct {
 } rush_peer_t;
 
 
+typedef struct {                        /* [courier], [sms], [mail] */
+    int64_t          parallel;          /* messages on their way at once */
+    int64_t          retry_min;         /* ms, the first pause */
+    int64_t          retry_max;         /* ms, the longest one */
+    char            *file;              /* of drivers "log" */
+    char            *brand;             /* who writes, UTF-8 */
+    char            *subject;
+    char            *text_register;
+    char            *text_login;
+    char            *text_reset;
+    char            *text_bind;
+
+    char            *sms_driver;        /* "", webhook, log */
+    char            *sms_url;
+    char            *sms_secret_file;
+    char            *sms_secret;        /* contents of the file */
+    char            *sms_ca_file;       /* "": those of the system */
+    int64_t          sms_timeout;       /* ms, of one try */
+
+    char            *mail_driver;       /* "", smtp, log */
+    char            *mail_url;
+    int64_t          mail_starttls;     /* 1: or nothing is sent */
+    char            *mail_user;
+    char            *mail_password_file;
+    char            *mail_password;     /* contents of the file */
+    char            *mail_from;
+    char            *mail_ca_file;
+    int64_t          mail_timeout;
+} rush_courier_conf_t;
+
+
 typedef struct {
     char            *name;              /* of this instance, stable */
     int64_t          writers;
@@ -60,6 +92,8 @@ typedef struct {
     char            *listen;            /* "127.0.0.1:9122", "": none */
     char            *log;               /* file, "": stderr */
     char            *log_level;         /* debug info warn error */
+    char            *seal_key;          /* file, "": none */
+    rush_seal_t      seal;              /* contents of the file */
 
     int64_t          controller;        /* 0: never hold the lock */
     int64_t          poll;              /* ms, look for rev <> applied_rev */
@@ -78,6 +112,8 @@ typedef struct {
 
     rush_peer_t      redis;
     rush_peer_t      mysql;
+
+    rush_courier_conf_t  courier;
 } rush_conf_t;
 
 
@@ -101,6 +137,12 @@ typedef struct {
     int64_t          group_lost;
     int64_t          alarms;
     int64_t          last_commit;       /* ms, 0: none yet */
+
+    int64_t          messages_sent;     /* by the courier */
+    int64_t          messages_failed;   /* refused for good */
+    int64_t          messages_retried;  /* tries after the first */
+    int64_t          messages_expired;
+    int64_t          messages_held;     /* gauge */
 
     int64_t          dead_open;         /* gauges, by the monitor */
     int64_t          lag;
@@ -161,6 +203,11 @@ int64_t rush_mono(void);                /* us, never steps back */
  * to "err" */
 int rush_conf_read(rush_conf_t *conf, const char *file, FILE *err);
 void rush_conf_free(rush_conf_t *conf);
+
+/* courier_conf.c: rules of [courier], [sms], [mail]; returns the number of
+ * faults.  RUSH_OK when there is something to do for a courier */
+int rush_courier_check(rush_conf_t *conf, FILE *err);
+int rush_courier_wanted(const rush_conf_t *conf);
 
 
 /* log.c: one JSON object a line: time, level, thread, message */
@@ -363,6 +410,11 @@ int rush_stream_group(rush_daemon_t *d, rush_redis_t *rd, rush_db_t *db,
 /* controller.c: thread body, returns when the daemon stops */
 
 int rush_controller_run(rush_daemon_t *d);
+
+
+/* courier.c: thread body */
+
+int rush_courier_run(rush_daemon_t *d);
 
 
 /* reconcile.c: prints differences to stdout; exit status: 0 none left, 1

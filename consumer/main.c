@@ -19,10 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <curl/curl.h>
+
 #include "store.h"
 
 
-#define RUSH_THREADS  (RUSH_MAX_WRITERS + 2)
+#define RUSH_THREADS  (RUSH_MAX_WRITERS + 3)
 
 
 typedef int (*rush_thread_pt)(void *data);
@@ -59,6 +61,7 @@ static void *rush_thread(void *data);
 static int rush_thread_writer(void *data);
 static int rush_thread_controller(void *data);
 static int rush_thread_monitor(void *data);
+static int rush_thread_courier(void *data);
 static int rush_signal(rush_daemon_t *d, int fd);
 static int rush_print_metrics(void);
 
@@ -115,7 +118,9 @@ main(int argc, char **argv)
 
     d.stop_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
-    if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0) {
+    if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0
+        || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    {
         fprintf(stderr, "rush-consumer: cannot start: %s\n",
                 strerror(errno));
         rush_conf_free(&d.conf);
@@ -141,6 +146,7 @@ main(int argc, char **argv)
         rc = rush_serve(&d);
     }
 
+    curl_global_cleanup();
     mysql_library_end();
     (void) close(d.stop_fd);
     rush_conf_free(&d.conf);
@@ -303,6 +309,10 @@ rush_serve(rush_daemon_t *d)
                         rush_thread_controller, d);
     }
 
+    if (rc == RUSH_OK && rush_courier_wanted(&d->conf)) {
+        rc = rush_start(d, &threads[n++], "courier", rush_thread_courier, d);
+    }
+
     if (rc != RUSH_OK) {
         n--;
         rush_stop(d);
@@ -402,6 +412,13 @@ static int
 rush_thread_monitor(void *data)
 {
     return rush_monitor_run(data);
+}
+
+
+static int
+rush_thread_courier(void *data)
+{
+    return rush_courier_run(data);
 }
 
 

@@ -285,7 +285,7 @@ ngx_seckill_check_update(ngx_rush_req_t *q)
 
     a->rev = ngx_rush_cell_int(q->rows, 0, A_REV);
 
-    if (!ngx_seckill_given(q, "price")) {
+    if (!ngx_rush_given(q, "price")) {
         a->price = ngx_rush_cell_int(q->rows, 0, A_PRICE);
     }
 
@@ -315,22 +315,22 @@ ngx_seckill_check_window(ngx_rush_req_t *q)
     }
 
     if (status != NGX_SECKILL_DRAFT
-        && (ngx_seckill_given(q, "product_id")
-            || ngx_seckill_given(q, "total")
-            || (ngx_seckill_given(q, "start_at")
+        && (ngx_rush_given(q, "product_id")
+            || ngx_rush_given(q, "total")
+            || (ngx_rush_given(q, "start_at")
                 && start <= ngx_rush_now_ms())))
     {
         return RUSH_ACTIVITY_STATE;     /* buyers rely on these by now */
     }
 
-    if (ngx_seckill_given(q, "total")
+    if (ngx_rush_given(q, "total")
         && ngx_rush_cell_int(q->rows, 0, A_WARM))
     {
         return RUSH_ACTIVITY_STATE;     /* Redis counts down from it */
     }
 
-    start = ngx_seckill_given(q, "start_at") ? a->start_at : start;
-    stop = ngx_seckill_given(q, "end_at") ? a->end_at : stop;
+    start = ngx_rush_given(q, "start_at") ? a->start_at : start;
+    stop = ngx_rush_given(q, "end_at") ? a->end_at : stop;
 
     if (stop <= start) {
         return ngx_rush_refuse(q, "end_at", "must be after start_at");
@@ -390,7 +390,7 @@ ngx_seckill_show_updated(ngx_rush_req_t *q)
     ngx_seckill_admin_update_t  *a = q->data;
 
     if (a->missed && q->rows->n
-        && ngx_seckill_given(q, "product_id")
+        && ngx_rush_given(q, "product_id")
         && ngx_rush_cell_int(q->rows, 0, A_REV) == a->rev)
     {
         return RUSH_NOT_FOUND;          /* the product */

@@ -77,7 +77,7 @@ ngx_seckill_insert_product(ngx_rush_req_t *q)
     p[3] = ngx_rush_p_str(&product->category);
     p[4] = ngx_rush_p_int(product->price);
     p[5] = ngx_rush_p_int(product->stock);
-    p[6] = ngx_rush_p_int(ngx_seckill_given(q, "status") ? product->status
+    p[6] = ngx_rush_p_int(ngx_rush_given(q, "status") ? product->status
                                                          : 1);
     p[7] = ngx_rush_p_int(now);
     p[8] = p[7];
@@ -214,7 +214,7 @@ ngx_seckill_adjust_product(ngx_rush_req_t *q)
 
     ngx_rush_param_t  p[6];
 
-    if (ngx_seckill_given(q, "stock") == ngx_seckill_given(q, "delta")) {
+    if (ngx_rush_given(q, "stock") == ngx_rush_given(q, "delta")) {
         return ngx_rush_refuse(q, "delta", "give either stock or delta");
     }
 
@@ -255,7 +255,7 @@ ngx_seckill_product_adjusted(ngx_rush_req_t *q)
 
     p[0] = ngx_rush_p_int(id);
     p[1] = ngx_rush_p_int(product->id);
-    p[2] = ngx_rush_p_int(ngx_seckill_given(q, "stock") ? product->stock
+    p[2] = ngx_rush_p_int(ngx_rush_given(q, "stock") ? product->stock
                                                         : product->delta);
     p[3] = ngx_rush_p_str(&product->reason);
     p[4] = ngx_rush_p_int(q->user.user);

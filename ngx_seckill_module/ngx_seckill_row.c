@@ -114,39 +114,17 @@ ngx_seckill_put_deleted(ngx_rush_req_t *q, int64_t id)
 }
 
 
-ngx_uint_t
-ngx_seckill_given(ngx_rush_req_t *q, const char *name)
-{
-    size_t               len;
-    ngx_uint_t           i;
-    const rush_field_t  *f;
-
-    f = q->route->fields;
-    len = ngx_strlen(name);
-
-    for (i = 0; i < q->route->nfields; i++) {
-
-        if (f[i].name.len == len && ngx_memcmp(f[i].name.data, name, len) == 0)
-        {
-            return (q->present >> i) & 1;
-        }
-    }
-
-    return 0;
-}
-
-
 ngx_rush_param_t
 ngx_seckill_opt_int(ngx_rush_req_t *q, const char *name, int64_t v)
 {
-    return ngx_seckill_given(q, name) ? ngx_rush_p_int(v) : ngx_rush_p_null();
+    return ngx_rush_given(q, name) ? ngx_rush_p_int(v) : ngx_rush_p_null();
 }
 
 
 ngx_rush_param_t
 ngx_seckill_opt_str(ngx_rush_req_t *q, const char *name, ngx_str_t *v)
 {
-    return ngx_seckill_given(q, name) ? ngx_rush_p_str(v) : ngx_rush_p_null();
+    return ngx_rush_given(q, name) ? ngx_rush_p_str(v) : ngx_rush_p_null();
 }
 
 

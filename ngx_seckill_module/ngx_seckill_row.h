@@ -80,7 +80,6 @@ void ngx_seckill_put_admin_activity(rush_buf_t *b, ngx_rush_rows_t *rows,
 
 
 /* was the field given?  And it as a parameter, NULL when it was not */
-ngx_uint_t ngx_seckill_given(ngx_rush_req_t *q, const char *name);
 ngx_rush_param_t ngx_seckill_opt_int(ngx_rush_req_t *q, const char *name,
     int64_t v);
 ngx_rush_param_t ngx_seckill_opt_str(ngx_rush_req_t *q, const char *name,

@@ -16,6 +16,8 @@ static void *ngx_http_user_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_http_user_code_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 static ngx_int_t ngx_http_user_init_process(ngx_cycle_t *cycle);
 
@@ -56,6 +58,11 @@ static ngx_http_user_ttl_t  ngx_http_user_refresh_bounds = {
 };
 
 
+#define ngx_user_is(s, text)                                                  \
+    ((s)->len == sizeof(text) - 1                                             \
+     && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
+
+
 static ngx_command_t  ngx_http_user_commands[] = {
 
     { ngx_string("user_api"),
@@ -85,6 +92,20 @@ static ngx_command_t  ngx_http_user_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_user_loc_conf_t, refresh_ttl),
       &ngx_http_user_refresh_bounds },
+
+    { ngx_string("user_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, verify),
+      NULL },
+
+    { ngx_string("user_code_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_user_code_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, code_limit),
+      NULL },
 
       ngx_null_command
 };
@@ -138,7 +159,11 @@ ngx_http_user_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    return ngx_rush_need_threads(cf, "user_api");
+    if (ngx_rush_need_threads(cf, "user_api") != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_rush_need_seal(cf, "user_api");
 }
 
 
@@ -162,6 +187,11 @@ ngx_http_user_create_loc_conf(ngx_conf_t *cf)
     conf->bcrypt_cost = NGX_CONF_UNSET;
     conf->access_ttl = NGX_CONF_UNSET;
     conf->refresh_ttl = NGX_CONF_UNSET;
+    conf->verify = NGX_CONF_UNSET;
+    conf->code_limit.interval = NGX_CONF_UNSET;
+    conf->code_limit.hour = NGX_CONF_UNSET;
+    conf->code_limit.day = NGX_CONF_UNSET;
+    conf->code_limit.address = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -179,6 +209,13 @@ ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_sec_value(conf->access_ttl, prev->access_ttl, 2 * 3600);
     ngx_conf_merge_sec_value(conf->refresh_ttl, prev->refresh_ttl,
                              14 * 24 * 3600);
+    ngx_conf_merge_value(conf->verify, prev->verify, 1);
+    ngx_conf_merge_value(conf->code_limit.interval, prev->code_limit.interval,
+                         60 * 1000);
+    ngx_conf_merge_value(conf->code_limit.hour, prev->code_limit.hour, 5);
+    ngx_conf_merge_value(conf->code_limit.day, prev->code_limit.day, 10);
+    ngx_conf_merge_value(conf->code_limit.address, prev->code_limit.address,
+                         20);
 
     if (conf->access_ttl > conf->refresh_ttl) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -212,10 +249,85 @@ ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data)
 }
 
 
+/* "user_code_limit [interval=60s] [hour=5] [day=10] [address=20]" */
+
+static char *
+ngx_http_user_code_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                 *eq;
+    ngx_int_t               n, *p;
+    ngx_str_t              *value, name, text;
+    ngx_uint_t              i;
+    ngx_user_code_limit_t  *limit;
+
+    limit = (ngx_user_code_limit_t *) ((char *) conf + cmd->offset);
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        eq = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
+
+        if (eq == NULL) {
+            goto invalid;
+        }
+
+        name.data = value[i].data;
+        name.len = eq - value[i].data;
+        text.data = eq + 1;
+        text.len = value[i].len - name.len - 1;
+
+        if (ngx_user_is(&name, "interval")) {
+            p = &limit->interval;
+            n = ngx_parse_time(&text, 0);
+
+        } else {
+            p = ngx_user_is(&name, "hour") ? &limit->hour
+                : ngx_user_is(&name, "day") ? &limit->day
+                : ngx_user_is(&name, "address") ? &limit->address : NULL;
+            n = ngx_atoi(text.data, text.len);
+        }
+
+        if (p == NULL) {
+            goto invalid;
+        }
+
+        if (*p != NGX_CONF_UNSET) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is given twice", &name);
+            return NGX_CONF_ERROR;
+        }
+
+        /* at least one code a day; histories in Redis are short lists */
+
+        if (n == NGX_ERROR
+            || n > (p == &limit->interval ? 24 * 3600 * 1000
+                                          : NGX_USER_MAX_CODES))
+        {
+            goto invalid;
+        }
+
+        *p = n;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" is none of interval=0..24h, hour=0..%d, "
+                       "day=0..%d, address=0..%d", &value[i],
+                       NGX_USER_MAX_CODES, NGX_USER_MAX_CODES,
+                       NGX_USER_MAX_CODES);
+
+    return NGX_CONF_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_user_init_process(ngx_cycle_t *cycle)
 {
     ngx_user_main_conf_t  *umcf;
+
+    ngx_user_code_init();
 
     umcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_user_module);
 

@@ -142,10 +142,6 @@ typedef struct {
 } ngx_user_audit_t;
 
 
-/* was a field of the route given? */
-ngx_uint_t ngx_user_sent(ngx_rush_req_t *q, const char *name);
-
-
 /* ngx_user_admin_find.c */
 
 /* one row of the admin_user* statements */

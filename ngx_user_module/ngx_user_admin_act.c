@@ -158,7 +158,7 @@ ngx_user_set_status(ngx_rush_req_t *q)
         return ngx_rush_refuse(q, "reason", "is required");
     }
 
-    if (ngx_user_sent(q, "until") && act->until <= ngx_rush_now_ms()) {
+    if (ngx_rush_given(q, "until") && act->until <= ngx_rush_now_ms()) {
         return ngx_rush_refuse(q, "until", "must be in the future");
     }
 

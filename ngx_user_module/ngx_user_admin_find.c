@@ -88,7 +88,7 @@ ngx_user_check_filter(ngx_rush_req_t *q)
         list->mobile.len = 0;
     }
 
-    if (ngx_user_sent(q, "status")
+    if (ngx_rush_given(q, "status")
         && ngx_user_status_of(&list->status) == NGX_ERROR)
     {
         return ngx_rush_refuse(q, "status",
@@ -146,7 +146,7 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     ngx_rush_param_t  *p;
 
     p = params;
-    status = ngx_user_sent(q, "status") ? ngx_user_status_of(&list->status)
+    status = ngx_rush_given(q, "status") ? ngx_user_status_of(&list->status)
                                          : NGX_ERROR;
     bit = list->role ? rush_role_bit(list->role) : 0;
 
@@ -154,17 +154,17 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_sent(q, "username") ? ngx_rush_p_str(&list->username)
+    *p = ngx_rush_given(q, "username") ? ngx_rush_p_str(&list->username)
                                        : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_sent(q, "mobile") ? ngx_rush_p_str(&list->mobile)
+    *p = ngx_rush_given(q, "mobile") ? ngx_rush_p_str(&list->mobile)
                                      : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
 
-    *p = ngx_user_sent(q, "email") ? ngx_rush_p_str(&list->email)
+    *p = ngx_rush_given(q, "email") ? ngx_rush_p_str(&list->email)
                                     : ngx_rush_p_null();
     p[1] = p[0];
     p += 2;
@@ -183,7 +183,7 @@ ngx_user_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *params)
     p += 2;
 
     *p++ = ngx_rush_p_int(list->from);
-    *p++ = ngx_rush_p_int(ngx_user_sent(q, "to") ? list->to : INT64_MAX);
+    *p++ = ngx_rush_p_int(ngx_rush_given(q, "to") ? list->to : INT64_MAX);
 
     return p - params;
 }
@@ -462,28 +462,6 @@ ngx_user_put_roles(rush_buf_t *b, int64_t roles)
     }
 
     rush_json_close(b, ']');
-}
-
-
-ngx_uint_t
-ngx_user_sent(ngx_rush_req_t *q, const char *name)
-{
-    ngx_uint_t           i;
-    const rush_field_t  *f;
-
-    f = q->route->fields;
-
-    for (i = 0; i < q->route->nfields; i++) {
-
-        if (ngx_strcmp(f[i].name.data, name) == 0) {
-            return (q->present >> i) & 1;
-        }
-    }
-
-    ngx_log_error(NGX_LOG_ALERT, q->r->connection->log, 0,
-                  "route \"%V\" has no field \"%s\"", &q->route->name, name);
-
-    return 0;
 }
 
 

@@ -206,10 +206,10 @@ ngx_user_change_members(ngx_rush_req_t *q)
         return RUSH_USER_STATE;
     }
 
-    left = ngx_user_sent(q, "username") ? change->username.len
+    left = ngx_rush_given(q, "username") ? change->username.len
                                          : s->username;
-    left += ngx_user_sent(q, "mobile") ? change->mobile.len : s->mobile;
-    left += ngx_user_sent(q, "email") ? change->email.len : s->email;
+    left += ngx_rush_given(q, "mobile") ? change->mobile.len : s->mobile;
+    left += ngx_rush_given(q, "email") ? change->email.len : s->email;
 
     if (left == 0) {
         return ngx_rush_refuse(q, "username",
@@ -221,7 +221,7 @@ ngx_user_change_members(ngx_rush_req_t *q)
     text = &change->username;
 
     for (i = 0, n = 0; i < sizeof(names) / sizeof(char *); i++, n++) {
-        params[n] = ngx_user_sent(q, names[i]) ? ngx_rush_p_str(&text[i])
+        params[n] = ngx_rush_given(q, names[i]) ? ngx_rush_p_str(&text[i])
                                                 : ngx_rush_p_null();
         if (i < 3) {
             params[n + 1] = params[n];

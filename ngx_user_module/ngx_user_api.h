@@ -19,10 +19,10 @@
 #define NGX_USER_ACCOUNT_ROUTES(R)                                            \
     R(user, register, POST, "/api/v1/user/register",                          \
       PUBLIC, LOGIN, 0, OBJECT, login,                                        \
-      "Opens an account by username, mobile or both, and logs in")            \
+      "Opens an account by username, mobile or email, and logs in")            \
     R(user, login, POST, "/api/v1/user/login",                                \
       PUBLIC, LOGIN, NGX_RUSH_KEEP_RUNNING, OBJECT, login,                    \
-      "Logs in by username, mobile or email")                                 \
+      "Logs in by password, code or ticket")                                  \
     R(user, logout, POST, "/api/v1/user/logout",                              \
       USER, API, NGX_RUSH_KEEP_RUNNING, NONE, none,                           \
       "Ends this session, or every session of the user")                      \
@@ -47,9 +47,16 @@
       "a letter, then letters, digits, \"_\", \".\", \"-\"; case is ignored") \
     F(register, mobile,   STR,    BODY, 0, 7, 20,                             \
       "11 digits of mainland China, or + and 7 to 15 digits")                 \
-    F(register, password, SECRET, BODY, 1, 1, 72,                             \
-      "8 to 72 bytes, not easy to guess")                                     \
-    F(register, nickname, STR,    BODY, 0, 1, 64, "name that others see")
+    F(register, email,    STR,    BODY, 0, 3, 128, "email address")           \
+    F(register, password, SECRET, BODY, 0, 1, 72,                             \
+      "8 to 72 bytes, not easy to guess; required without code and ticket")   \
+    F(register, code,     SECRET, BODY, 0, 1, 16,                             \
+      "of scene register, sent to the mobile or email")                       \
+    F(register, ticket,   SECRET, BODY, 0, 1, 64,                             \
+      "of scene register, tells the mobile or email")                         \
+    F(register, nickname, STR,    BODY, 0, 1, 64, "name that others see")     \
+    F(register, idempotency_key, KEY, HEADER, 0, 1, 64,                       \
+      "the same one may show its code again")
 
 #define NGX_USER_FIELDS_login(F)                                              \
     F(login, account,  STR,    BODY, 0, 1, 128,                               \
@@ -57,7 +64,14 @@
     F(login, username, STR,    BODY, 0, 1, 32,  "username")                   \
     F(login, mobile,   STR,    BODY, 0, 1, 20,  "mobile number")              \
     F(login, email,    STR,    BODY, 0, 1, 128, "email address")              \
-    F(login, password, SECRET, BODY, 1, 1, 72,  "password")
+    F(login, password, SECRET, BODY, 0, 1, 72,                                \
+      "password; or one of the next two")                                     \
+    F(login, code,     SECRET, BODY, 0, 1, 16,                                \
+      "of scene login, sent to the mobile or email")                          \
+    F(login, ticket,   SECRET, BODY, 0, 1, 64,                                \
+      "of scene login, instead of all others")                                \
+    F(login, idempotency_key, KEY, HEADER, 0, 1, 64,                          \
+      "the same one may show its code again")
 
 /* "?all=true" will do too; the body has the last word */
 #define NGX_USER_FIELDS_logout(F)                                             \
@@ -91,9 +105,11 @@
 
 
 #define NGX_USER_ERRORS_register(E)                                           \
-    E(USER_EXISTS) E(WEAK_PASSWORD) E(BUSY)
+    E(USER_EXISTS) E(WEAK_PASSWORD) E(CODE_WRONG) E(TICKET_INVALID)           \
+    E(CLOSED) E(BUSY)
 #define NGX_USER_ERRORS_login(E)                                              \
-    E(LOGIN_FAILED) E(USER_LOCKED) E(USER_BANNED) E(CONFLICT) E(BUSY)
+    E(LOGIN_FAILED) E(USER_LOCKED) E(USER_BANNED) E(CODE_WRONG)               \
+    E(TICKET_INVALID) E(CONFLICT) E(CLOSED) E(BUSY)
 #define NGX_USER_ERRORS_logout(E)    E(BUSY)
 #define NGX_USER_ERRORS_profile(E)   E(NOT_FOUND) E(BUSY)
 #define NGX_USER_ERRORS_change(E)    E(NOT_FOUND) E(BUSY)

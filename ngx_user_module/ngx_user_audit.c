@@ -64,7 +64,7 @@ ngx_user_read_audit(ngx_rush_req_t *q)
                             : ngx_rush_p_null();
     p[8] = p[7];
     p[9] = ngx_rush_p_int(audit->from);
-    p[10] = ngx_rush_p_int(ngx_user_sent(q, "to") ? audit->to : INT64_MAX);
+    p[10] = ngx_rush_p_int(ngx_rush_given(q, "to") ? audit->to : INT64_MAX);
 
     if (audit->page_size == 0) {
         audit->page_size = NGX_USER_PAGE_SIZE;

@@ -173,7 +173,6 @@ void ngx_user_take_place(ngx_rush_param_t *p, int64_t now);
 /* parameters for the fields of the body, in their order; returns their
  * number, NULL stands for what was not given */
 ngx_uint_t ngx_user_body(ngx_rush_req_t *q, ngx_rush_param_t *params);
-ngx_uint_t ngx_user_given(ngx_rush_req_t *q, const char *name);
 
 /* statements with the parameters user, and user and id */
 ngx_int_t ngx_user_query_mine(ngx_rush_req_t *q, const rush_stmt_t *stmt);

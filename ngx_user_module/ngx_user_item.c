@@ -285,28 +285,6 @@ ngx_user_hash_body(ngx_rush_param_t *params, ngx_uint_t n)
 }
 
 
-ngx_uint_t
-ngx_user_given(ngx_rush_req_t *q, const char *name)
-{
-    size_t               len;
-    ngx_uint_t           i;
-    const rush_field_t  *f;
-
-    f = q->route->fields;
-    len = ngx_strlen(name);
-
-    for (i = 0; i < q->route->nfields; i++) {
-
-        if (f[i].name.len == len && ngx_memcmp(f[i].name.data, name, len) == 0)
-        {
-            return (q->present >> i) & 1;
-        }
-    }
-
-    return 0;
-}
-
-
 ngx_int_t
 ngx_user_query_mine(ngx_rush_req_t *q, const rush_stmt_t *stmt)
 {

@@ -25,6 +25,7 @@
 #include "ngx_rush_shm.h"
 #include "rush_password.h"
 
+#include "ngx_user_code.h"
 #include "ngx_user_sql.h"
 
 
@@ -33,8 +34,18 @@
 
 #define NGX_USER_PASSWORD_MIN   8       /* bytes */
 
-#define NGX_USER_MAX_TRIES      5       /* wrong passwords in a window */
-#define NGX_USER_TRY_WINDOW     (15 * 60 * 1000)            /* ms */
+/*
+ * After so many wrong passwords the next one is looked at only after a wait,
+ * which doubles with each: 1 s, 2 s, ... 1024 s at most.  Nobody is locked
+ * out: a code opens at any time and forgives all.
+ */
+#define NGX_USER_FREE_TRIES     5
+#define NGX_USER_MAX_DOUBLINGS  10
+#define NGX_USER_MAX_WAIT       (15 * 60 * 1000)            /* ms */
+#define NGX_USER_TRY_MEMORY     (24 * 3600 * 1000LL)        /* ms */
+
+#define NGX_USER_MOBILE_RULE    "must be 11 digits, or + and 7 to 15 digits"
+#define NGX_USER_EMAIL_RULE     "must be an address as name@example.com"
 
 /* refreshing does not keep a session for longer than this */
 #define NGX_USER_FAMILY_LIFE    (90 * 24 * 3600 * 1000LL)   /* ms */
@@ -54,6 +65,8 @@ typedef struct {
     ngx_int_t             bcrypt_cost;
     time_t                access_ttl;   /* s */
     time_t                refresh_ttl;  /* s */
+    ngx_flag_t            verify;
+    ngx_user_code_limit_t code_limit;
 } ngx_user_loc_conf_t;
 
 
@@ -74,8 +87,9 @@ typedef struct {                        /* a row of user, in r->pool */
     int64_t               roles;        /* mask, bit id - 1 */
     int64_t               status;
     int64_t               version;      /* of its tokens */
-    int64_t               fail_ms;      /* start of the window of tries */
+    int64_t               fail_ms;      /* the last wrong password */
     int64_t               created_ms;
+    int64_t               fails;        /* wrong passwords in a row */
 } ngx_user_t;
 
 
@@ -93,7 +107,9 @@ typedef struct {
     ngx_user_t            user;
     ngx_user_session_t    session;
     rush_password_t       secret;       /* no password while a step waits */
+    ngx_user_proof_t      proof;
     unsigned              counted:1;    /* a try that was not judged yet */
+    unsigned              proved:1;     /* no password is asked for */
 } ngx_user_flow_t;
 
 
@@ -101,8 +117,12 @@ typedef struct {
     ngx_user_flow_t       flow;
     rush_str_t            username;
     rush_str_t            mobile;
+    rush_str_t            email;
     rush_str_t            password;
+    rush_str_t            code;
+    rush_str_t            ticket;
     rush_str_t            nickname;
+    rush_str_t            idempotency_key;
 } ngx_user_register_t;
 
 
@@ -113,6 +133,9 @@ typedef struct {
     rush_str_t            mobile;
     rush_str_t            email;
     rush_str_t            password;
+    rush_str_t            code;
+    rush_str_t            ticket;
+    rush_str_t            idempotency_key;
 } ngx_user_login_t;
 
 
@@ -155,6 +178,22 @@ typedef struct {
 } ngx_user_password_t;
 
 
+typedef struct {
+    ngx_user_flow_t       flow;
+    rush_str_t            ticket;
+    rush_str_t            new_password;
+} ngx_user_reset_t;
+
+
+typedef struct {
+    ngx_user_flow_t       flow;
+    rush_str_t            ticket;
+    rush_str_t            password;
+    unsigned              there:1;      /* it is bound already */
+    unsigned              other:1;      /* another one is replaced */
+} ngx_user_bind_t;
+
+
 /* ngx_user_login.c: steps that other flows share */
 
 ngx_int_t ngx_user_count_try(ngx_rush_req_t *q);
@@ -164,6 +203,10 @@ ngx_int_t ngx_user_try_counted(ngx_rush_req_t *q);
  * or NGX_DECLINED for what can be no such name */
 ngx_int_t ngx_user_username(rush_str_t *s);
 ngx_int_t ngx_user_mobile(rush_str_t *s);
+ngx_int_t ngx_user_email(rush_str_t *s);
+
+/* the statement that finds an account by it */
+const rush_stmt_t *ngx_user_by_target(ngx_user_target_t *target);
 
 
 /* ngx_user_token.c */
@@ -196,10 +239,19 @@ ngx_int_t ngx_user_check_policy(ngx_rush_req_t *q, rush_str_t *password,
     ngx_user_t *u);
 
 /* operations of a step, in the thread pool; the password is wiped where it
- * was read.  stored NULL: there is no such account, takes the same time */
+ * was read.  stored NULL or empty: there is no such account, or it has no
+ * password; takes the same time */
 ngx_int_t ngx_user_hash(ngx_rush_req_t *q, rush_str_t *password);
 ngx_int_t ngx_user_verify(ngx_rush_req_t *q, rush_str_t *password,
     rush_str_t *stored);
+
+/* takes a try back: the password was right, or nobody looked at it */
+void ngx_user_uncount(ngx_user_flow_t *flow);
+
+/* stores u->hash and ends all sessions: the operation of a step, and what the
+ * next one does */
+ngx_int_t ngx_user_set_password(ngx_rush_req_t *q, ngx_user_t *u);
+ngx_int_t ngx_user_password_set(ngx_rush_req_t *q, ngx_user_t *u);
 
 /* the hash in flow->user.hash; whether the password was right */
 ngx_int_t ngx_user_take_hash(ngx_rush_req_t *q);
@@ -213,6 +265,8 @@ extern ngx_rush_step_t  ngx_user_profile_steps[];
 extern ngx_rush_step_t  ngx_user_change_steps[];
 extern ngx_rush_step_t  ngx_user_password_steps[];
 extern ngx_rush_step_t  ngx_user_refresh_steps[];
+extern ngx_rush_step_t  ngx_user_reset_steps[];
+extern ngx_rush_step_t  ngx_user_bind_steps[];
 
 extern ngx_module_t  ngx_http_user_module;
 

@@ -21,7 +21,6 @@ static ngx_int_t ngx_user_weak(ngx_rush_req_t *q, const char *reason);
 static ngx_uint_t ngx_user_is_same(rush_str_t *a, rush_str_t *b);
 static ngx_uint_t ngx_user_is_common(rush_str_t *password);
 static ngx_int_t ngx_user_start(ngx_rush_req_t *q, rush_str_t *password);
-static void ngx_user_uncount(ngx_user_flow_t *flow);
 static void ngx_user_uncounted(void *data, ngx_rush_rows_t *rows,
     ngx_int_t rc);
 
@@ -177,11 +176,25 @@ ngx_user_store_new(ngx_rush_req_t *q)
 {
     ngx_user_password_t  *pass = q->data;
 
-    int64_t               now;
-    ngx_user_t           *u;
-    ngx_rush_param_t      params[6];
+    return ngx_user_set_password(q, &pass->flow.user);
+}
 
-    u = &pass->flow.user;
+
+static ngx_int_t
+ngx_user_new_stored(ngx_rush_req_t *q)
+{
+    ngx_user_password_t  *pass = q->data;
+
+    return ngx_user_password_set(q, &pass->flow.user);
+}
+
+
+ngx_int_t
+ngx_user_set_password(ngx_rush_req_t *q, ngx_user_t *u)
+{
+    int64_t           now;
+    ngx_rush_param_t  params[6];
+
     now = ngx_rush_now_ms();
 
     params[0] = ngx_rush_p_str(&u->hash);
@@ -196,15 +209,9 @@ ngx_user_store_new(ngx_rush_req_t *q)
 }
 
 
-static ngx_int_t
-ngx_user_new_stored(ngx_rush_req_t *q)
+ngx_int_t
+ngx_user_password_set(ngx_rush_req_t *q, ngx_user_t *u)
 {
-    ngx_user_password_t  *pass = q->data;
-
-    ngx_user_t           *u;
-
-    u = &pass->flow.user;
-
     if (q->rows == NULL || q->rows->affected == 0) {
         return RUSH_CONFLICT;           /* two changes at once */
     }
@@ -311,7 +318,7 @@ ngx_user_verify(ngx_rush_req_t *q, rush_str_t *password, rush_str_t *stored)
 
     ngx_memzero(&flow->secret, sizeof(rush_password_t));
 
-    if (stored) {
+    if (stored && stored->len) {
         flow->secret.op = RUSH_PASSWORD_VERIFY;
         rush_password_stored(&flow->secret, stored->data, stored->len);
 
@@ -355,9 +362,7 @@ ngx_user_start(ngx_rush_req_t *q, rush_str_t *password)
 }
 
 
-/* the password was not looked at: our fault, not a wrong guess */
-
-static void
+void
 ngx_user_uncount(ngx_user_flow_t *flow)
 {
     ngx_rush_param_t  param;

@@ -63,7 +63,8 @@ static const size_t  ngx_user_numbers[] = {      /* the columns that follow */
     offsetof(ngx_user_t, status),
     offsetof(ngx_user_t, version),
     offsetof(ngx_user_t, fail_ms),
-    offsetof(ngx_user_t, created_ms)
+    offsetof(ngx_user_t, created_ms),
+    offsetof(ngx_user_t, fails)
 };
 
 #define NGX_USER_NUMBERS  (sizeof(ngx_user_numbers) / sizeof(size_t))

@@ -228,9 +228,9 @@ ngx_user_change_role(ngx_rush_req_t *q)
 
     ngx_rush_param_t         params[5];
 
-    params[0] = ngx_user_sent(q, "name") ? ngx_rush_p_str(&role->name)
+    params[0] = ngx_rush_given(q, "name") ? ngx_rush_p_str(&role->name)
                                           : ngx_rush_p_null();
-    params[1] = ngx_user_sent(q, "permissions") ? ngx_rush_p_int(role->mask)
+    params[1] = ngx_rush_given(q, "permissions") ? ngx_rush_p_int(role->mask)
                                                  : ngx_rush_p_null();
     params[2] = ngx_rush_p_int(ngx_rush_now_ms());
     params[3] = ngx_rush_p_int(role->id);

@@ -102,7 +102,7 @@ ngx_user_check_card(ngx_rush_req_t *q)
 {
     ngx_user_sponsor_add_t  *card = q->data;
 
-    if (ngx_user_given(q, "type")) {
+    if (ngx_rush_given(q, "type")) {
 
         if (card->type == NGX_USER_MINI_PROGRAM && card->applet_type == 0) {
             return ngx_rush_refuse(q, "applet_type",
@@ -114,7 +114,7 @@ ngx_user_check_card(ngx_rush_req_t *q)
                                    "must be 0 with this type");
         }
 
-    } else if (ngx_user_given(q, "applet_type")) {
+    } else if (ngx_rush_given(q, "applet_type")) {
         return ngx_rush_refuse(q, "type", "must be given with applet_type");
     }
 
@@ -180,7 +180,7 @@ ngx_user_change_card(ngx_rush_req_t *q)
         return NGX_OK;                  /* nothing to change */
     }
 
-    if (ngx_user_given(q, "type")) {
+    if (ngx_rush_given(q, "type")) {
         p[1] = ngx_rush_p_int(card->applet_type);   /* not what it was */
     }
 

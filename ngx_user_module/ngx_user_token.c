@@ -357,6 +357,8 @@ ngx_user_session_opened(ngx_rush_req_t *q)
         return rc;
     }
 
+    flow->proof.spent = 1;
+
     if (!q->logged) {
         /* a change of the password does not tell the profile again */
         ngx_user_put(&q->out, "user", &flow->user);

@@ -7,50 +7,57 @@
 -- name: user_by_id
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, roles, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE id = ? AND status <> 2;
 
 -- name: user_by_username
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, roles, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE username = ? AND status <> 2;
 
 -- name: user_by_mobile
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, roles, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE mobile = ? AND status <> 2;
 
 -- name: user_by_email
 SELECT username, mobile, email, nickname, avatar, info, signature,
        location_name, longitude, latitude, password_hash,
-       id, sex, roles, status, token_version, fail_ms, created_ms
+       id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE email = ? AND status <> 2;
 
 -- name: user_insert
-INSERT INTO user (id, username, mobile, password_hash, nickname, created_ms,
-                  updated_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+INSERT INTO user (id, username, mobile, email, password_hash, nickname,
+                  created_ms, updated_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- Counts a try before the password is hashed, so that parallel guesses do not
--- slip through.  Parameters: oldest start of a window that is still open, the
--- same, now, id, most tries, the oldest start.
+-- slip through: one that comes too early changes nothing.  Parameters: when
+-- failures are forgotten, now, id, tries without a wait, now, the longest
+-- wait, tries without a wait, most doublings.
 -- name: user_count_try
 UPDATE user
-   SET fails = IF(fail_ms <= ?, 1, fails + 1),
-       fail_ms = IF(fail_ms <= ?, ?, fail_ms)
- WHERE id = ? AND (fails < ? OR fail_ms <= ?);
+   SET fails = IF(fail_ms <= ?, 1, fails + 1), fail_ms = ?
+ WHERE id = ?
+   AND (fails < ?
+        OR fail_ms <= ? - LEAST(?, 1000 << LEAST(fails - ?, ?)));
 
 -- name: user_uncount_try
 UPDATE user SET fails = fails - 1 WHERE id = ? AND fails > 0;
 
 -- name: user_forgive
 UPDATE user SET fails = 0, fail_ms = 0 WHERE id = ?;
+
+-- The same with a hash of a higher cost for the same password.
+-- name: user_rehash
+UPDATE user SET fails = 0, fail_ms = 0, password_hash = ?
+ WHERE id = ? AND password_hash = ?;
 
 -- name: user_change
 UPDATE user

@@ -57,6 +57,13 @@ static ngx_command_t  ngx_http_rush_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("rush_seal_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_rush_seal_key_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("rush_node_id"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,

@@ -37,6 +37,7 @@
 #include "rush_field.h"
 #include "rush_jwt.h"
 #include "rush_permissions.h"
+#include "rush_seal.h"
 #include "rush_trace.h"
 
 
@@ -192,6 +193,9 @@ ngx_int_t ngx_rush_thread(ngx_rush_req_t *q, void (*work)(void *data),
     void *data, size_t size);
 
 
+/* was this field of the route in the request? */
+ngx_uint_t ngx_rush_given(ngx_rush_req_t *q, const char *name);
+
 /* answers; a step of a NGX_RUSH_RAW route calls ngx_rush_send() and returns
  * NGX_DONE.  type is borrowed static text, body is copied */
 ngx_int_t ngx_rush_send(ngx_rush_req_t *q, ngx_uint_t status, ngx_str_t *type,
@@ -222,6 +226,12 @@ int64_t ngx_rush_id(void);              /* 0: answer BUSY; see rush_id.h */
  * in seconds; issued and expires are set from it and the clock.  dst holds
  * RUSH_JWT_MAX_LEN; returns the length, 0 on error */
 size_t ngx_rush_token(rush_claims_t *claims, u_char *dst);
+
+
+/* the key of rush_seal_key, NULL: none is set; in postconfiguration: without
+ * one "directive" cannot work */
+const rush_seal_t *ngx_rush_seal_key(ngx_http_request_t *r);
+ngx_int_t ngx_rush_need_seal(ngx_conf_t *cf, const char *directive);
 
 
 /* a module's part of /ready: adds members to an open JSON object; anything

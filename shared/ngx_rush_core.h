@@ -57,6 +57,7 @@ typedef struct {
     ngx_rush_mysql_conf_t  mysql;
     ngx_thread_pool_t     *thread_pool;
     rush_jwt_t            *jwt;
+    rush_seal_t           *seal;        /* NULL: none */
     ngx_int_t              node_id;
     ngx_array_t           *internal;    /* ngx_cidr_t */
 
@@ -119,6 +120,7 @@ ngx_int_t ngx_rush_system_routes(ngx_conf_t *cf);
 char *ngx_rush_jwt_key_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* defined beside what they serve */
+char *ngx_rush_seal_key_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_rush_thread_pool_slot(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_rush_thread_init(ngx_thread_pool_t *tp);

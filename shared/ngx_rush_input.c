@@ -255,3 +255,25 @@ ngx_rush_missing(ngx_rush_req_t *q)
 
     return RUSH_OK;
 }
+
+
+ngx_uint_t
+ngx_rush_given(ngx_rush_req_t *q, const char *name)
+{
+    ngx_uint_t           i;
+    const rush_field_t  *f;
+
+    f = q->route->fields;
+
+    for (i = 0; i < q->route->nfields; i++) {
+
+        if (ngx_strcmp(f[i].name.data, name) == 0) {
+            return (q->present >> i) & 1;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, q->r->connection->log, 0,
+                  "route \"%V\" has no field \"%s\"", &q->route->name, name);
+
+    return 0;
+}

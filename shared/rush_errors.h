@@ -46,6 +46,9 @@
     E(WEAK_PASSWORD,     10005,  200, "password is too easy to guess")        \
     E(USER_BANNED,       10006,  200, "account is closed")                    \
     E(REFRESH_INVALID,   10007,  401, "refresh token is not valid")           \
+    E(CODE_LIMITED,      10020,  429, "too many codes, try again later")      \
+    E(CODE_WRONG,        10021,  200, "code is wrong, used or too old")       \
+    E(TICKET_INVALID,    10022,  200, "ticket is wrong, used or too old")     \
     E(ADDRESS_LIMIT,     10030,  200, "there are 20 addresses already")       \
     E(SPONSOR_LIMIT,     10031,  200, "there are 50 sponsor cards already")   \
     E(LOGIN_AGAIN,       10032,  200, "log in once more, then try again")     \

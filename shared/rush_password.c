@@ -23,6 +23,8 @@
 static int rush_password_setting(rush_password_t *p, char *setting,
     size_t size);
 static int rush_password_is_hash(const char *s);
+static unsigned rush_password_cost(const rush_password_t *p);
+static void rush_password_again(rush_password_t *p, struct crypt_data *cd);
 
 
 int
@@ -96,6 +98,10 @@ rush_password_work(void *data)
     } else {
         p->ok = (CRYPTO_memcmp(hash, setting, RUSH_PASSWORD_HASH_LEN) == 0
                  && p->op == RUSH_PASSWORD_VERIFY);
+
+        if (p->ok) {
+            rush_password_again(p, cd);
+        }
     }
 
 done:
@@ -118,15 +124,7 @@ rush_password_setting(rush_password_t *p, char *setting, size_t size)
 {
     unsigned  cost;
 
-    cost = p->cost;
-
-    if (cost < RUSH_PASSWORD_COST_MIN) {
-        cost = RUSH_PASSWORD_COST_MIN;
-    }
-
-    if (cost > RUSH_PASSWORD_COST_MAX) {
-        cost = RUSH_PASSWORD_COST_MAX;
-    }
+    cost = rush_password_cost(p);
 
     switch (p->op) {
 
@@ -167,4 +165,46 @@ static int
 rush_password_is_hash(const char *s)
 {
     return strncmp(s, "$2b$", 4) == 0 && strlen(s) == RUSH_PASSWORD_HASH_LEN;
+}
+
+
+static unsigned
+rush_password_cost(const rush_password_t *p)
+{
+    if (p->cost < RUSH_PASSWORD_COST_MIN) {
+        return RUSH_PASSWORD_COST_MIN;
+    }
+
+    return p->cost > RUSH_PASSWORD_COST_MAX ? RUSH_PASSWORD_COST_MAX : p->cost;
+}
+
+
+/* the stored hash is cheaper than hashes are now: "$2b$NN$...".  When it does
+ * not work out, the old one is still right */
+
+static void
+rush_password_again(rush_password_t *p, struct crypt_data *cd)
+{
+    char      *hash;
+    char       setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    unsigned   cost, stored;
+
+    cost = rush_password_cost(p);
+    stored = (unsigned) (p->stored[4] - '0') * 10
+             + (unsigned) (p->stored[5] - '0');
+
+    if (stored >= cost
+        || crypt_gensalt_rn("$2b$", cost, NULL, 0, setting, sizeof(setting))
+           == NULL)
+    {
+        return;
+    }
+
+    hash = crypt_r(p->password, setting, cd);
+
+    if (hash != NULL && rush_password_is_hash(hash)) {
+        memcpy(p->result, hash, RUSH_PASSWORD_HASH_LEN);
+    }
+
+    OPENSSL_cleanse(setting, sizeof(setting));
 }

@@ -21,7 +21,9 @@
 
 typedef enum {
     RUSH_PASSWORD_HASH = 0,             /* password -> result */
-    RUSH_PASSWORD_VERIFY,               /* password against stored */
+    RUSH_PASSWORD_VERIFY,               /* password against stored; when it is
+                                           right and cost is higher than that
+                                           of stored: also as HASH */
     RUSH_PASSWORD_DUMMY                 /* as long as VERIFY, never ok: for a
                                            user who does not exist */
 } rush_password_op_e;
@@ -29,11 +31,11 @@ typedef enum {
 
 typedef struct {
     rush_password_op_e  op;
-    unsigned            cost;           /* of HASH and DUMMY */
+    unsigned            cost;           /* of what is hashed; DUMMY's too */
     char                password[RUSH_PASSWORD_MAX + 1];
     size_t              len;            /* of password */
     char                stored[64];     /* NUL-terminated hash */
-    char                result[64];     /* the same */
+    char                result[64];     /* the same; "": none was made */
     int                 ok;             /* hashed, or it is the password */
     int                 failed;         /* no memory: it was not looked at */
 } rush_password_t;

@@ -13,6 +13,8 @@
  *   {a:ID}s   stream of granted orders, group "rush"
  *   {a:ID}o   hash: op id of each applied stock adjustment -> its delta
  *   {rush}beat  ms since the epoch: when a consumer last reached both backends
+ *   {rush}out  stream of messages for the courier, group "rush"
+ *   {rush}c:*  codes, tickets, and when codes were sent (ngx_user_code.h)
  *   {rush}rv  stream of revocations (field k: "u" or "s", i: id, v: version)
  *
  * Entry of {a:ID}s, one per script call:  e <epoch> t <ms> p <price_ver>

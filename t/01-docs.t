@@ -142,6 +142,8 @@ sub settings_of_source {
     my @all;
     my $text = slurp("$root/consumer/conf.c");
 
+    $text =~ s/"\s*\n\s*"//g;          # one string in several lines
+
     while ($text =~ /RUSH_(?:INT|STR)\("(\w+)",\s*"(\w+)",\s*"(\w+)",
                      \s*[\w.]+,\s*"([^"]*)"/gx)
     {

@@ -61,6 +61,7 @@ $conf =~ s!^include .*modules-enabled.*!$modules!m;
 $conf =~ s!/run/nginx.pid!$dir/nginx.pid!;
 $conf =~ s!/var/log/nginx/!$dir/!g;
 $conf =~ s!/etc/rush/secrets/jwt\.key!$dir/jwt.key!;
+$conf =~ s!/etc/rush/secrets/seal\.key!$dir/seal.key!;
 $conf =~ s!/etc/rush/secrets/redis_worker!$dir/rush_worker.pass!;
 $conf =~ s!/etc/rush/secrets/mysql!$dir/mysql.pass!;
 $conf =~ s!listen 80!listen 127.0.0.1:$t->{port}{nginx}!;
@@ -70,6 +71,7 @@ is($rc, 0, 'conf/nginx.conf') or diag($out);
 
 my $text = RushTest::slurp("$root/conf/consumer.conf");
 $text =~ s!^(password_file = ).*!$1$dir/mysql.pass!mg;
+$text =~ s!^(seal_key = ).*!$1$dir/seal.key!m;
 RushTest::spew("$dir/consumer-sample.conf", $text);
 
 $out = `$RushTest::BUILD/rush-consumer -c $dir/consumer-sample.conf -t 2>&1`;

@@ -2,7 +2,7 @@
 
 # Copyright (C) Rush
 #
-# Logging in: names, refusals that tell nothing, the lock after five failures.
+# Logging in: names, refusals that tell nothing, waits after five failures.
 
 use warnings;
 use strict;
@@ -126,39 +126,66 @@ subtest 'closed accounts' => sub {
 };
 
 
-subtest 'five failures' => sub {
+# the last failure seems to be so long ago
+
+sub pass_seconds {
+    my ($name, $seconds) = @_;
+    $t->do('UPDATE user SET fail_ms = fail_ms - ? WHERE username = ?',
+           $seconds * 1000, $name);
+}
+
+
+subtest 'five failures, then waits that double' => sub {
     foreach (1 .. 5) {
         is(login_as(account => 'dan', password => "wrong 1234$_")->{code},
            10002, "failure $_");
     }
 
-    my $r = login_as(account => 'dan');
-    my $wait = $r->{json}{data}{retry_after_s};
+    my $wait = 1;
 
-    is("$r->{status} $r->{code}", '200 10003', 'locked, also when it is right');
-    ok($wait > 880 && $wait <= 900, "for $wait s");
-    is(login_as(mobile => '13812345678')->{code}, 0, 'nobody else is');
-    is(fails('dan'), 5);
+    foreach my $n (6 .. 17) {
+        my $r = login_as(account => 'dan');
+        my $told = $r->{json}{data}{retry_after_s};
 
-    # the window passes
-    $t->do('UPDATE user SET fail_ms = fail_ms - 900000 WHERE id = ?',
-           $id->{dan});
-    is(login_as(account => 'dan', password => 'wrong 12345')->{code}, 10002,
-       'a new window');
-    is(fails('dan'), 1);
-    is(login_as(account => 'dan')->{code}, 0);
+        # the first wait may be over before it is looked at
+        if ($wait > 4) {
+            is("$r->{status} $r->{code}", '200 10003',
+               "not before $wait s, also when it is right");
+            ok($told > $wait - 4 && $told <= $wait, "it tells $told s");
+            is($r->{json}{data}{step_up}, 'code', 'and the other way');
+        }
+
+        is(fails('dan'), $n - 1, 'who comes too early is not counted')
+            if $wait > 4;
+
+        pass_seconds('dan', $wait);
+        is(login_as(account => 'dan', password => "wrong 12345$n")->{code},
+           10002, "failure $n");
+        $wait = $wait < 512 ? $wait * 2 : 900;
+    }
+
+    is(login_as(mobile => '13812345678')->{code}, 0, 'nobody else waits');
+
+    pass_seconds('dan', 899 - 30);
+    is(login_as(account => 'dan')->{code}, 10003, 'a quarter of an hour');
+    pass_seconds('dan', 31);
+    is(login_as(account => 'dan')->{code}, 0, 'is the longest wait');
     is(fails('dan'), 0, 'success clears');
 
     foreach (1 .. 4) {
         login_as(account => 'dan', password => "wrong 1234$_");
     }
 
-    is(login_as(account => 'dan')->{code}, 0, 'four failures do not lock');
+    is(login_as(account => 'dan')->{code}, 0, 'four failures do not matter');
 
     foreach (1 .. 4) {
         is(login_as(account => 'dan', password => "wrong 1234$_")->{code},
            10002, 'counted from the start');
     }
+
+    pass_seconds('dan', 86400);
+    is(login_as(account => 'dan', password => 'wrong 12345')->{code}, 10002);
+    is(fails('dan'), 1, 'after a day they are forgotten');
 };
 
 
@@ -193,6 +220,38 @@ subtest 'time tells nothing' => sub {
     my $ratio = $time{nobody} / $time{slow};
     ok($ratio > 0.5 && $ratio < 2, "ratio $ratio");
     $t->stop($slow);
+};
+
+
+sub stored {
+    my ($name) = @_;
+    return $t->value('SELECT password_hash FROM user WHERE username = ?',
+                     $name);
+}
+
+
+subtest 'the cost was raised' => sub {
+    my $dear = $t->node(workers => 1, extra_http => 'user_bcrypt_cost 6;');
+    my $old = stored('bob');
+    my $in = sub {
+        return $t->post($path, { account => 'bob', password => shift },
+                        node => $dear)->{code};
+    };
+
+    is($in->('wrong 12345'), 10002);
+    is(stored('bob'), $old, 'a wrong password changes nothing');
+
+    is($in->($good), 0);
+    my $new = stored('bob');
+    like($new, qr/^\$2b\$06\$.{53}$/, 'hashed anew');
+    is(fails('bob'), 0);
+
+    is($in->($good), 0);
+    is(stored('bob'), $new, 'once');
+    is(login_as(account => 'bob')->{code}, 0, 'a lower cost');
+    is(stored('bob'), $new, 'does not bring it down');
+    is($in->('wrong 12345'), 10002);
+    $t->stop($dear);
 };
 
 

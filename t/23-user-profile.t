@@ -230,9 +230,15 @@ subtest 'refused passwords' => sub {
            "wrong $_");
     }
 
+    # the waits of t/21-user-login.t
+    $t->do('UPDATE user SET fails = fails + 35, fail_ms = ? WHERE id = ?',
+           RushTest::Data::now_ms(), $cid->{user}{id});
+    is($t->value('SELECT fails FROM user WHERE id = ?', $cid->{user}{id}), 40,
+       'counted');
+
     my $r = $t->post($change, { old_password => $good,
         new_password => 'green river 9' }, token => $tok);
-    is($r->{code}, 10003, 'then locked');
+    is($r->{code}, 10003, 'then it has to wait');
     cmp_ok($r->{json}{data}{retry_after_s}, '>', 800);
     is($t->login('cid.young', $good)->{code}, 10003, 'at the door too');
 

@@ -195,6 +195,7 @@ subtest 'wrong files' => sub {
     # secrets are where packages put them
     my $text = RushTest::slurp("$RushTest::ROOT/conf/consumer.conf");
     $text =~ s!^(password_file = ).*!$1$dir/mysql.pass!mg;
+    $text =~ s!^(seal_key = ).*!$1$t->{dir}/seal.key!m;
     ($rc, $out) = conf($text);
     is("$rc $out", "0 rush-consumer: the configuration is fine\n",
        'the one in conf/');

@@ -66,12 +66,13 @@ prepare_run() {
     choose_user
     choose_sockets
 
-    mkdir -p "$RUN"/{pid,log,secrets,redis,mysql,tmp}
-    chmod 700 "$RUN"/{secrets,redis,mysql}
+    mkdir -p "$RUN"/{pid,log,secrets,redis,mysql,outbox,tmp}
+    chmod 700 "$RUN"/{secrets,redis,mysql,outbox}
     chmod 755 "$SOCK"
     make_secrets
     [ "$(id -u)" != 0 ] \
-        || chown -R "$OWNER" "$RUN"/{log,secrets,redis,mysql,tmp} "$SOCK/"
+        || chown -R "$OWNER" "$RUN"/{log,secrets,redis,mysql,outbox,tmp} \
+            "$SOCK/"
 }
 
 
@@ -87,6 +88,11 @@ make_secrets() {
     if [ ! -s "$dir/jwt.key" ]; then
         printf 'k1:%s\n' "$(openssl rand 32 | base64 -w 0 | tr '+/' '-_' \
             | tr -d '=')" > "$dir/jwt.key"
+    fi
+
+    if [ ! -s "$dir/seal.key" ]; then
+        openssl rand 32 | base64 -w 0 | tr '+/' '-_' | tr -d '=' \
+            > "$dir/seal.key"
     fi
 
     chmod 600 "$dir"/*
@@ -327,6 +333,17 @@ conf_consumer() {
 [consumer]
 name = up-1
 listen = 127.0.0.1:$CONSUMER_PORT
+seal_key = $RUN/secrets/seal.key
+
+; codes go nowhere but into a file: this is for trying things out
+[courier]
+file = $RUN/outbox/messages
+
+[sms]
+driver = log
+
+[mail]
+driver = log
 
 [redis]
 socket = $SOCK/redis.sock

@@ -5,11 +5,11 @@
 # Debian packages: what is missing is installed, and said.
 
 PACKAGES_build="gcc make perl pkg-config nginx nginx-dev libhiredis-dev
-    libmariadb-dev libssl-dev libcrypt-dev libinih-dev"
+    libmariadb-dev libssl-dev libcrypt-dev libinih-dev libcurl4-openssl-dev"
 PACKAGES_run="nginx redis-server redis-tools mariadb-server-core
     mariadb-client-core openssl curl util-linux perl"
 PACKAGES_test="libredis-perl libdbd-mariadb-perl libjson-validator-perl
-    libyaml-libyaml-perl libcmocka-dev"
+    libyaml-libyaml-perl libcmocka-dev python3-aiosmtpd"
 PACKAGES_lint="clang clang-tidy cppcheck lua-check shellcheck systemd"
 PACKAGES_chaos="faketime"
 PACKAGES_model="gcc spin"

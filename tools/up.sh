@@ -187,6 +187,7 @@ Rush is ready:  $url      (variables: ${RUN#"$PWD/"}/rush.env)
 
   admin              $(secret admin)
   alice, bob, carol  $(secret buyers)
+  codes for numbers  ${RUN#"$PWD/"}/outbox/messages
 
 Log in, buy, see the order:
 
@@ -275,7 +276,8 @@ clean() {
 
     # only what up made: somebody may have pointed RUSH_RUN at a home
     if [ -e "$RUN/secrets" ] || [ -e "$RUN/pid" ]; then
-        rm -rf "${RUN:?}"/{pid,log,secrets,redis,mysql,tmp,sock,lock,port} \
+        rm -rf "${RUN:?}"/{pid,log,secrets,redis,mysql,outbox,tmp,sock} \
+            "${RUN:?}"/{lock,port} \
             "${RUN:?}"/{activity,rush.env,users.acl,redis.conf,my.cnf} \
             "${RUN:?}"/{consumer.conf,nginx.conf}
         rmdir "$RUN" 2> /dev/null || true

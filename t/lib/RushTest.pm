@@ -24,12 +24,13 @@ package RushTest;
 #                extra_server, extra_location => text, zones => text,
 #                apis => 'rush_api; user_api; seckill_api;',
 #                modules => [qw(rush_core user seckill)],
-#                redis_args, mysql_args => text,
+#                redis_args, mysql_args => text, verify => 'off' or 'on',
 #                level => 'info', node_id => 1 }
 #   redis        0, or { appendfsync => 'always', extra => text }
 #   mysql        0, or { extra => text }
 #   consumer     number of daemons, default 1
 #   consumer_conf  { section => { key => value } } over the defaults
+#   courier      1: consumers deliver codes, into a file: messages(), code()
 #   proxy        [qw(nginx_redis nginx_mysql consumer_redis consumer_mysql)]
 #                puts a RushTest::Proxy on that edge: $t->proxy($name)
 #   allow        [qr/../] alerts this file expects
@@ -51,6 +52,8 @@ package RushTest;
 #
 # Accounts: register($name, $password) login($name, $password) -> answer;
 #   token($user, %claims) minted offline with the key; admin_token()
+#   send_code($scene, $target, %o) -> answer; code($target) the newest one that
+#   was delivered, waits for it; messages() all of them, decoded
 # Data: activity(%o) product(%o) buy($activity, $user, %o) sql($text, @bind)
 #   -> rows as hashes; value($text, @bind); do($text, @bind); db() DBI handle;
 #   redis() Redis handle (all rights); meta($activity) hash; live_orders($id)

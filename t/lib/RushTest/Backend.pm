@@ -32,6 +32,8 @@ sub write_secrets {
 
     RushTest::spew("$dir/jwt.key", "$self->{jwt_kid}:"
                    . encode_base64url($self->{jwt_secret}, '') . "\n", 0600);
+    RushTest::spew("$dir/seal.key", encode_base64url(
+        pack('H*', sha256_hex("seal $dir $$ " . rand())), '') . "\n", 0600);
     RushTest::spew("$dir/$_.pass", "$self->{password}{$_}\n", 0600)
         foreach keys %{$self->{password}};
 
@@ -39,8 +41,8 @@ sub write_secrets {
     RushTest::spew("$dir/failpoints", "\0" x 2048);
 
     # ours must not leak into the daemons: names of settings
-    delete @ENV{grep { /^RUSH_(REDIS|MYSQL|CONSUMER|CONTROLLER|ACCOUNTS)_/ }
-                keys %ENV};
+    delete @ENV{grep { /^RUSH_(?:REDIS|MYSQL|CONSUMER|CONTROLLER|ACCOUNTS|
+                                 COURIER|SMS|MAIL)_/x } keys %ENV};
 }
 
 
@@ -334,7 +336,8 @@ sub add_consumer {
     my %conf = (
         consumer => { name => $name, listen => "127.0.0.1:$port",
                       log_level => 'info', claim_idle => 1000,
-                      claim_interval => 200, discover => 100 },
+                      claim_interval => 200, discover => 100,
+                      seal_key => "$dir/seal.key" },
         controller => { poll => 100, sweep => 100 },
         redis => { socket => $self->edge('consumer', 'redis'),
                    user => 'rush_consumer',
@@ -346,6 +349,13 @@ sub add_consumer {
 
     my $more = $self->{opt}{consumer_conf} || {};
     my $text = '';
+
+    if ($self->{opt}{courier}) {
+        $conf{courier} = { file => "$dir/messages", retry_min => 100,
+                           retry_max => 400 };
+        $conf{sms} = { driver => 'log' };
+        $conf{mail} = { driver => 'log' };
+    }
 
     foreach my $section (sort keys %{{ %conf, %$more }}) {
         my %all = (%{$conf{$section} || {}}, %{$more->{$section} || {}});
@@ -510,7 +520,8 @@ EOC
     my %v = (level => 'info', workers => 2, connections => 4096,
              extra_main => '', extra_http => '', extra_server => '',
              extra_location => '', node_id => 1, redis_args => '',
-             mysql_args => '', apis => 'rush_api; user_api; seckill_api;',
+             mysql_args => '', verify => 'off',
+             apis => 'rush_api; user_api; seckill_api;',
              %$o);
 
     return <<"EOC";
@@ -538,6 +549,8 @@ http {
     rush_mysql unix:$mysql user=rush password_file=$top/mysql.pass
         database=rush connections=4 $v{mysql_args};
     rush_jwt_key $top/jwt.key;
+    rush_seal_key $top/seal.key;
+    @{[$modules =~ /_user_/ ? "user_verify $v{verify};" : '']}
     rush_node_id $v{node_id};
     rush_thread_pool rush;
     rush_internal 127.0.0.0/8 ::1;

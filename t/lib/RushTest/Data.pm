@@ -70,6 +70,46 @@ sub login {
 }
 
 
+sub target {
+    my ($target) = @_;
+    return ($target =~ /\@/ ? 'email' : 'mobile') => $target;
+}
+
+
+# codes of before do not count for code()
+
+sub send_code {
+    my ($self, $scene, $target, %o) = @_;
+
+    $self->{codes}{$target} = grep { $_->{target} eq $target }
+        $self->messages();
+
+    return $self->post('/api/v1/user/send-code',
+                       { scene => $scene, target($target) }, %o);
+}
+
+
+sub messages {
+    my ($self) = @_;
+    return map { $json->decode($_) }
+        split /\n/, RushTest::slurp("$self->{dir}/messages");
+}
+
+
+sub code {
+    my ($self, $target) = @_;
+
+    my $seen = $self->{codes}{$target} // 0;
+
+    my $m = $self->wait_for(sub {
+        my @m = grep { $_->{target} eq $target } $self->messages();
+        return @m > $seen ? $m[-1] : undef;
+    }, 10, "a code for $target") or die "no code for $target\n";
+
+    return $m->{code};
+}
+
+
 # --- rows ---
 
 sub sql {
