@@ -10,6 +10,7 @@
 
 static ngx_int_t ngx_seckill_find(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_find_sale(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_surely(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_reserve(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_reserved(ngx_rush_req_t *q);
 
@@ -22,6 +23,8 @@ static ngx_int_t ngx_seckill_buy_code(ngx_int_t code);
 
 ngx_rush_step_t  ngx_seckill_buy_steps[] = {
     ngx_rush_step(ngx_seckill_find),            /* shm: may refuse */
+    ngx_rush_step(ngx_seckill_surely),          /* redis, when the node has
+                                                   not heard from it */
     ngx_rush_step(ngx_seckill_reserve),         /* redis: buy.lua, batched */
     ngx_rush_step(ngx_seckill_reserved),
     ngx_rush_null_step
@@ -30,6 +33,7 @@ ngx_rush_step_t  ngx_seckill_buy_steps[] = {
 
 ngx_rush_step_t  ngx_seckill_buy_product_steps[] = {
     ngx_rush_step(ngx_seckill_find_sale),    /* shm: may refuse */
+    ngx_rush_step(ngx_seckill_surely),
     ngx_rush_step(ngx_seckill_reserve),
     ngx_rush_step(ngx_seckill_reserved),
     ngx_rush_null_step
@@ -99,6 +103,23 @@ ngx_seckill_find_sale(ngx_rush_req_t *q)
     }
 
     return ngx_seckill_shm->catalog_ms ? RUSH_NO_ACTIVITY : RUSH_BUSY;
+}
+
+
+/* who is refused needs no token that still holds; who may get a unit does */
+
+static ngx_int_t
+ngx_seckill_surely(ngx_rush_req_t *q)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_rush_sure(q);
+
+    if (rc == NGX_AGAIN) {
+        q->step--;
+    }
+
+    return rc;
 }
 
 

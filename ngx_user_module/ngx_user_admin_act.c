@@ -282,7 +282,7 @@ ngx_user_acted(ngx_rush_req_t *q)
         s->done = 1;
 
         if (s->ends) {
-            ngx_rush_revoke('u', act->id, s->tokens + 1);
+            ngx_rush_revoke(q, 'u', act->id, s->tokens + 1);
         }
     }
 

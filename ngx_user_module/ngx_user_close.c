@@ -109,7 +109,7 @@ ngx_user_judge_login(ngx_rush_req_t *q)
         /* it is closed; whose answer was lost could not tell the workers */
 
         version = ngx_rush_cell_int(q->rows, 0, 0);
-        ngx_rush_revoke('u', q->user.user, version);
+        ngx_rush_revoke(q, 'u', q->user.user, version);
 
         return version > q->user.version ? NGX_DONE : RUSH_NOT_FOUND;
     }
@@ -202,7 +202,7 @@ ngx_user_closed(ngx_rush_req_t *q)
         return RUSH_CONFLICT;           /* the password was changed since */
     }
 
-    ngx_rush_revoke('u', close->flow.user.id, close->flow.user.version + 1);
+    ngx_rush_revoke(q, 'u', close->flow.user.id, close->flow.user.version + 1);
 
     return NGX_OK;
 }

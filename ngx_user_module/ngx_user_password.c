@@ -218,7 +218,7 @@ ngx_user_password_set(ngx_rush_req_t *q, ngx_user_t *u)
 
     u->version++;
 
-    ngx_rush_revoke('u', u->id, u->version);
+    ngx_rush_revoke(q, 'u', u->id, u->version);
 
     return NGX_OK;
 }

@@ -120,7 +120,7 @@ ngx_user_session_gone(ngx_rush_req_t *q)
     ngx_rush_param_t    p[2];
 
     if (q->rows->affected) {
-        ngx_rush_revoke('s', session->id, 0);
+        ngx_rush_revoke(q, 's', session->id, 0);
         return NGX_DONE;
     }
 
@@ -142,7 +142,7 @@ ngx_user_session_found(ngx_rush_req_t *q)
 
     /* it had ended, but who ended it may have died before it told others */
 
-    ngx_rush_revoke('s', session->id, 0);
+    ngx_rush_revoke(q, 's', session->id, 0);
 
     return NGX_OK;
 }

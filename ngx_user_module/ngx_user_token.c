@@ -84,7 +84,7 @@ ngx_user_ended(ngx_rush_req_t *q)
 
     if (!logout->all) {
         /* also when it had ended before: the token in hand must end */
-        ngx_rush_revoke('s', q->user.session, 0);
+        ngx_rush_revoke(q, 's', q->user.session, 0);
         return NGX_OK;
     }
 
@@ -93,7 +93,7 @@ ngx_user_ended(ngx_rush_req_t *q)
         return RUSH_UNAUTHORIZED;
     }
 
-    ngx_rush_revoke('u', q->user.user, q->user.version + 1);
+    ngx_rush_revoke(q, 'u', q->user.user, q->user.version + 1);
 
     return NGX_OK;
 }
@@ -271,7 +271,7 @@ ngx_user_punished(ngx_rush_req_t *q)
     ngx_int_t            rc;
 
     if (refresh->reused) {
-        ngx_rush_revoke('s', refresh->flow.session.id, 0);
+        ngx_rush_revoke(q, 's', refresh->flow.session.id, 0);
         return RUSH_REFRESH_INVALID;
     }
 

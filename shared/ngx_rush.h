@@ -82,6 +82,8 @@ _Static_assert(sizeof(ngx_atomic_t) == 8, "64-bit atomics are needed");
 #define NGX_RUSH_KEEP_RUNNING  0x01     /* finish even if the client leaves */
 #define NGX_RUSH_PUBLIC_CACHE  0x02     /* public, max-age=1; not no-store */
 #define NGX_RUSH_RAW           0x04     /* the step sends its own body */
+#define NGX_RUSH_SURE_LATER    0x08     /* a step calls ngx_rush_sure() before
+                                           anything depends on who asks */
 
 
 typedef struct ngx_rush_req_s    ngx_rush_req_t;
@@ -148,6 +150,10 @@ struct ngx_rush_req_s {                 /* in r->pool */
 
     rush_field_error_t    field_error;
 
+    ngx_msec_t            came;         /* when unsure was set */
+    ngx_msec_t            revoked_at;
+    uint64_t              revoked;      /* last revocation, 0: none */
+
     int64_t               act;          /* in the record, 0: none */
     ngx_int_t             outcome;      /* to be answered when it is written */
 
@@ -157,6 +163,9 @@ struct ngx_rush_req_s {                 /* in r->pool */
     unsigned              not_final:1;  /* refusal carries "final":false */
     unsigned              final:1;      /* refusal carries "final":true */
     unsigned              ending:1;     /* the outcome is being written */
+    unsigned              telling:1;    /* revocations are being told */
+    unsigned              unsure:1;     /* the token may have been revoked */
+    unsigned              begun:1;      /* steps run */
 
     ngx_int_t             raw_rc;       /* of ngx_rush_send() */
 };
@@ -192,6 +201,14 @@ ngx_int_t ngx_rush_need_threads(ngx_conf_t *cf, const char *directive);
 ngx_int_t ngx_rush_thread(ngx_rush_req_t *q, void (*work)(void *data),
     void *data, size_t size);
 
+
+/*
+ * Whether the caller's token still holds, where this node has not heard of
+ * revocations for a while and asks Redis: NGX_OK, NGX_AGAIN (call it again
+ * then), UNAUTHORIZED or BUSY.  Asked before the first step, but for routes
+ * with NGX_RUSH_SURE_LATER.
+ */
+ngx_int_t ngx_rush_sure(ngx_rush_req_t *q);
 
 /* was this field of the route in the request? */
 ngx_uint_t ngx_rush_given(ngx_rush_req_t *q, const char *name);

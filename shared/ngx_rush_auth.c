@@ -11,7 +11,7 @@
 /*
  * What happens before a request's input is looked at, in this order: peers
  * of internal routes, global limit, limit by address, token, role, limit by
- * user.  Nothing here waits.
+ * user.  Nothing of it waits; ngx_rush_sure() comes later.
  */
 
 
@@ -159,10 +159,35 @@ ngx_rush_check_token(ngx_rush_req_t *q, ngx_rush_main_conf_t *mcf)
     }
 
     q->logged = 1;
+    q->came = ngx_current_msec;
+    q->unsure = !ngx_rush_revoke_heard(q->came);
 
     return auth == NGX_RUSH_ADMIN
            ? ngx_rush_may(q->user.roles, ngx_rush_permission(q->route))
            : RUSH_OK;
+}
+
+
+ngx_int_t
+ngx_rush_sure(ngx_rush_req_t *q)
+{
+    if (!q->unsure) {
+        return NGX_OK;
+    }
+
+    if (!ngx_rush_revoke_heard(q->came)) {
+        ngx_rush_count(NGX_RUSH_C_REVOKE_ASKED, 1);
+        return ngx_rush_feed_wait(q);
+    }
+
+    q->unsure = 0;
+
+    if (ngx_rush_revoked(&q->user) != NGX_OK) {
+        ngx_rush_count(NGX_RUSH_C_TOKEN_REVOKED, 1);
+        return RUSH_UNAUTHORIZED;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -92,6 +92,8 @@
       "Entries read from the stream of revocations")                          \
     C(REVOKE_BAD, revoke_bad, counter,                                        \
       "Entries of the stream of revocations that are not ours")               \
+    C(REVOKE_ASKED, revoke_asked, counter,                                    \
+      "Looks into the stream that a request waited for")                      \
     C(REVOKE_RETRIES, revoke_retries, counter,                                \
       "Revocations sent again after a failure")                               \
     C(REVOKE_LOST, revoke_lost, counter,                                      \

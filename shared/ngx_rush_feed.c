@@ -18,6 +18,10 @@
  * entries are read again, which changes nothing.  A node that starts reads
  * the stream from its beginning; it is trimmed by age.
  *
+ * "heard" is the time at which that was asked which was answered in full last:
+ * what Redis had then, the table has.  When it is too long ago, a request
+ * with a token waits for one more look.
+ *
  * Writing: what could not be sent stays in a list of the worker and is sent
  * again every 500 ms, when the outcome is unknown too, since an entry told
  * twice changes nothing.  A leaving worker tries for 5 s; what is left then
@@ -28,6 +32,9 @@
 #define NGX_RUSH_FEED_LEASE      225        /* ms, under the period, so that
                                                a tick finds it free */
 #define NGX_RUSH_FEED_PERIOD     250        /* ms */
+#define NGX_RUSH_FEED_FRESH      900        /* ms, under the second that was
+                                               promised */
+#define NGX_RUSH_FEED_WAITING    1024       /* requests of a worker */
 #define NGX_RUSH_FEED_COUNT      1000
 
 #define NGX_RUSH_SEQ_BITS        20
@@ -37,13 +44,22 @@
 #define NGX_RUSH_RETRY_PERIOD    500        /* ms */
 #define NGX_RUSH_RETRY_LAST      10         /* periods when leaving */
 
+#define NGX_RUSH_REVOKE_NEVER    ((uint64_t) -1)    /* no place to keep it */
+
 
 typedef struct {                            /* one revocation to be sent */
     int64_t                  id;
     int64_t                  version;
     u_char                   kind;          /* 0: item is free */
     unsigned                 sent:1;        /* answer is awaited */
+    uint64_t                 serial;
 } ngx_rush_feed_item_t;
+
+
+typedef struct {                            /* waits for the next look */
+    ngx_rush_op_t            op;            /* must be first */
+    ngx_queue_t              queue;
+} ngx_rush_feed_op_t;
 
 
 static void ngx_rush_feed_send(ngx_rush_feed_item_t *item);
@@ -51,9 +67,10 @@ static void ngx_rush_feed_sent(void *data, redisReply *reply,
     rush_outcome_e outcome);
 static void ngx_rush_retry_handler(ngx_event_t *ev);
 static void ngx_rush_feed_handler(ngx_event_t *ev);
-static void ngx_rush_feed_read(void);
+static ngx_int_t ngx_rush_feed_read(void);
 static void ngx_rush_feed_answer(void *data, redisReply *reply,
     rush_outcome_e outcome);
+static void ngx_rush_feed_wake(ngx_int_t rc);
 static ngx_uint_t ngx_rush_feed_entries(redisReply *reply);
 static ngx_int_t ngx_rush_feed_entry(redisReply *entry, uint64_t *last);
 static ngx_int_t ngx_rush_feed_fields(redisReply *fields);
@@ -64,12 +81,16 @@ static ngx_event_t           ngx_rush_feed_event;
 static ngx_event_t           ngx_rush_retry_event;
 static ngx_connection_t      ngx_rush_feed_dummy;
 static ngx_uint_t            ngx_rush_feed_asked;
+static ngx_msec_t            ngx_rush_feed_asked_at;
+static ngx_queue_t           ngx_rush_feed_waiting;
+static ngx_uint_t            ngx_rush_feed_nwaiting;
+static uint64_t              ngx_rush_feed_serial;
 static ngx_uint_t            ngx_rush_retry_leaving;
 static ngx_rush_feed_item_t  ngx_rush_retry_items[NGX_RUSH_RETRY_ITEMS];
 
 
 void
-ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
+ngx_rush_revoke(ngx_rush_req_t *q, u_char kind, int64_t id, int64_t version)
 {
     ngx_uint_t             i;
     ngx_rush_feed_item_t  *item;
@@ -81,6 +102,9 @@ ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
     ngx_rush_count(NGX_RUSH_C_REVOKE_ADDED, 1);
     ngx_rush_revoke_insert(kind, id, version);
 
+    q->revoked = ++ngx_rush_feed_serial;
+    q->revoked_at = ngx_current_msec;
+
     for (i = 0; i < NGX_RUSH_RETRY_ITEMS; i++) {
         item = &ngx_rush_retry_items[i];
 
@@ -88,13 +112,37 @@ ngx_rush_revoke(u_char kind, int64_t id, int64_t version)
             item->kind = kind;
             item->id = id;
             item->version = version;
+            item->serial = q->revoked;
 
             ngx_rush_feed_send(item);
             return;
         }
     }
 
+    q->revoked = NGX_RUSH_REVOKE_NEVER;
     ngx_rush_count(NGX_RUSH_C_REVOKE_LOST, 1);
+}
+
+
+ngx_uint_t
+ngx_rush_untold(uint64_t revoked)
+{
+    ngx_uint_t  i;
+
+    if (revoked == NGX_RUSH_REVOKE_NEVER) {
+        return 1;
+    }
+
+    for (i = 0; i < NGX_RUSH_RETRY_ITEMS; i++) {
+
+        if (ngx_rush_retry_items[i].kind
+            && ngx_rush_retry_items[i].serial <= revoked)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -199,14 +247,14 @@ ngx_rush_feed_handler(ngx_event_t *ev)
         && ngx_rush_lease(&ngx_rush_revoke_sh->lease, NGX_RUSH_FEED_LEASE)
            == NGX_OK)
     {
-        ngx_rush_feed_read();
+        (void) ngx_rush_feed_read();
     }
 
     ngx_add_timer(ev, NGX_RUSH_FEED_PERIOD);
 }
 
 
-static void
+static ngx_int_t
 ngx_rush_feed_read(void)
 {
     u_char      id[2 * NGX_INT64_LEN], count[NGX_INT64_LEN];
@@ -227,10 +275,15 @@ ngx_rush_feed_read(void)
 
     if (ngx_rush_redis_send(NGX_RUSH_LANE_SIDE, 6, args, 0,
                             ngx_rush_feed_answer, NULL)
-        == NGX_OK)
+        != NGX_OK)
     {
-        ngx_rush_feed_asked = 1;
+        return NGX_ERROR;
     }
+
+    ngx_rush_feed_asked = 1;
+    ngx_rush_feed_asked_at = ngx_max(ngx_current_msec, 1);
+
+    return NGX_OK;
 }
 
 
@@ -242,13 +295,82 @@ ngx_rush_feed_answer(void *data, redisReply *reply, rush_outcome_e outcome)
     if (outcome != RUSH_DONE || reply == NULL
         || reply->type == REDIS_REPLY_ERROR)
     {
-        return;                         /* the driver has logged it */
+        ngx_rush_feed_wake(RUSH_BUSY);  /* the driver has logged it */
+        return;
     }
 
-    ngx_rush_revoke_sh->heard = ngx_current_msec;
+    if (ngx_rush_feed_entries(reply) >= NGX_RUSH_FEED_COUNT) {
 
-    if (ngx_rush_feed_entries(reply) >= NGX_RUSH_FEED_COUNT && !ngx_exiting) {
-        ngx_rush_feed_read();
+        if (ngx_rush_feed_read() != NGX_OK) {
+            ngx_rush_feed_wake(RUSH_BUSY);
+        }
+
+        return;
+    }
+
+    /* what was in the stream when it was asked is in the table now */
+
+    ngx_rush_revoke_raise(&ngx_rush_revoke_sh->heard, ngx_rush_feed_asked_at);
+    ngx_rush_feed_wake(NGX_OK);
+}
+
+
+ngx_int_t
+ngx_rush_feed_wait(ngx_rush_req_t *q)
+{
+    ngx_rush_feed_op_t  *w;
+
+    if (ngx_rush_feed_nwaiting == NGX_RUSH_FEED_WAITING) {
+        return RUSH_BUSY;
+    }
+
+    w = ngx_calloc(sizeof(ngx_rush_feed_op_t), ngx_cycle->log);
+    if (w == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!ngx_rush_feed_asked && ngx_rush_feed_read() != NGX_OK) {
+        ngx_free(w);
+        return RUSH_BUSY;
+    }
+
+    ngx_queue_insert_tail(&ngx_rush_feed_waiting, &w->queue);
+    ngx_rush_feed_nwaiting++;
+
+    return ngx_rush_op_start(q, &w->op);
+}
+
+
+/* who comes back waits for another look, in another list */
+
+static void
+ngx_rush_feed_wake(ngx_int_t rc)
+{
+    ngx_queue_t          waiting, *e;
+    ngx_rush_req_t      *q;
+    ngx_rush_feed_op_t  *w;
+
+    if (ngx_queue_empty(&ngx_rush_feed_waiting)) {
+        return;
+    }
+
+    waiting = ngx_rush_feed_waiting;
+    waiting.next->prev = &waiting;
+    waiting.prev->next = &waiting;
+    ngx_queue_init(&ngx_rush_feed_waiting);
+    ngx_rush_feed_nwaiting = 0;
+
+    while (!ngx_queue_empty(&waiting)) {
+        e = ngx_queue_head(&waiting);
+        ngx_queue_remove(e);
+
+        w = ngx_queue_data(e, ngx_rush_feed_op_t, queue);
+        q = ngx_rush_op_finish(&w->op);
+        ngx_free(w);
+
+        if (q) {
+            ngx_rush_resume(q, rc);
+        }
     }
 }
 
@@ -385,6 +507,24 @@ ngx_rush_feed_number(redisReply *reply)
 }
 
 
+ngx_uint_t
+ngx_rush_revoke_heard(ngx_msec_t came)
+{
+    ngx_msec_t  heard;
+
+    if (ngx_rush_revoke_sh == NULL) {
+        return 1;
+    }
+
+    heard = ngx_rush_revoke_sh->heard;
+
+    return heard
+           && ((ngx_msec_int_t) (ngx_current_msec - heard)
+               <= NGX_RUSH_FEED_FRESH
+               || (ngx_msec_int_t) (heard - came) >= 0);
+}
+
+
 ngx_msec_t
 ngx_rush_revoke_age(void)
 {
@@ -406,6 +546,8 @@ ngx_rush_revoke_init(ngx_cycle_t *cycle)
     if (ngx_rush_revoke_sh == NULL) {
         return NGX_OK;
     }
+
+    ngx_queue_init(&ngx_rush_feed_waiting);
 
     ngx_rush_feed_dummy.fd = (ngx_socket_t) -1;
 

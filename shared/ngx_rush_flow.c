@@ -20,6 +20,10 @@
  */
 
 
+#define NGX_RUSH_TELL_TIME   1000       /* ms */
+#define NGX_RUSH_TELL_STEP   5
+
+
 typedef struct {
     ngx_rush_op_t        op;            /* must be first */
     ngx_event_t          event;
@@ -32,6 +36,8 @@ static void ngx_rush_body_handler(ngx_http_request_t *r);
 static void ngx_rush_begin(ngx_rush_req_t *q);
 static void ngx_rush_run(ngx_rush_req_t *q);
 static void ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc);
+static void ngx_rush_tell(ngx_rush_req_t *q);
+static void ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc);
 static ngx_int_t ngx_rush_suspend(ngx_rush_req_t *q);
 static void ngx_rush_detach(ngx_rush_req_t *q);
 static void ngx_rush_cleanup(void *data);
@@ -246,7 +252,19 @@ ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, q->r);
 
-    if (q->ending) {
+    if (!q->begun) {
+
+        if (rc == NGX_OK) {
+            ngx_rush_begin(q);
+
+        } else {
+            ngx_rush_reply(q, rc);
+        }
+
+    } else if (q->telling) {
+        ngx_rush_tell(q);
+
+    } else if (q->ending) {
 
         if (rc != NGX_OK) {
             ngx_rush_count(NGX_RUSH_C_AUDIT_LOST, 1);
@@ -270,12 +288,18 @@ ngx_rush_begin(ngx_rush_req_t *q)
 {
     ngx_int_t  rc;
 
-    if (!ngx_rush_audited(q->route)) {
-        ngx_rush_run(q);
-        return;
-    }
+    rc = (q->route->flags & NGX_RUSH_SURE_LATER) ? NGX_OK : ngx_rush_sure(q);
 
-    rc = ngx_rush_audit_intent(q);
+    if (rc == NGX_OK) {
+        q->begun = 1;
+
+        if (!ngx_rush_audited(q->route)) {
+            ngx_rush_run(q);
+            return;
+        }
+
+        rc = ngx_rush_audit_intent(q);
+    }
 
     if (rc == NGX_AGAIN) {
         rc = ngx_rush_suspend(q);
@@ -338,10 +362,58 @@ ngx_rush_run(ngx_rush_req_t *q)
 }
 
 
-/* the outcome is written before the client learns of it */
+/* who is told that tokens have ended may count on it */
 
 static void
 ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc)
+{
+    if (q->revoked == 0) {
+        ngx_rush_finish(q, rc);
+        return;
+    }
+
+    q->outcome = rc;
+    q->telling = 1;
+
+    ngx_rush_tell(q);
+}
+
+
+static void
+ngx_rush_tell(ngx_rush_req_t *q)
+{
+    ngx_int_t  rc;
+
+    rc = q->outcome;
+
+    if (ngx_rush_untold(q->revoked)) {
+
+        if (ngx_current_msec - q->revoked_at < NGX_RUSH_TELL_TIME) {
+
+            if (ngx_rush_sleep(q, NGX_RUSH_TELL_STEP) == NGX_AGAIN
+                && ngx_rush_suspend(q) == NGX_OK)
+            {
+                return;
+            }
+
+            ngx_rush_detach(q);
+        }
+
+        if (rc == NGX_OK || rc == NGX_DONE) {
+            rush_buf_reset(&q->out);
+            rc = RUSH_BUSY;
+        }
+    }
+
+    q->telling = 0;
+    ngx_rush_finish(q, rc);
+}
+
+
+/* the outcome is written before the client learns of it */
+
+static void
+ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc)
 {
     ngx_int_t  code;
 

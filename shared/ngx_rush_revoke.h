@@ -22,7 +22,8 @@ typedef struct {                            /* in shm */
 
     ngx_atomic_t             lease;         /* of the feed */
     ngx_atomic_t             last;          /* id read last, see the feed */
-    ngx_atomic_t             heard;         /* ms, 0: never */
+    ngx_atomic_t             heard;         /* ms, see ngx_rush_revoke_age();
+                                               0: never */
     u_char                   pad2[104];
 } ngx_rush_revoke_sh_t;
 

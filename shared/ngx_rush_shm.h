@@ -116,14 +116,27 @@ ngx_int_t ngx_rush_revoked(rush_claims_t *claims);
 /* puts it into this node's table at once and sends it to the others through
  * the stream RUSH_REVOKE_KEY; the caller has stored it in MySQL before.
  * kind 'u': tokens of user id with a version below version; kind 's': the
- * session id.  Never fails towards the client: it is retried in background */
-void ngx_rush_revoke(u_char kind, int64_t id, int64_t version);
+ * session id.  The engine answers when Redis has it; if that takes more than
+ * a second, BUSY, and it is retried in background */
+void ngx_rush_revoke(ngx_rush_req_t *q, u_char kind, int64_t id,
+    int64_t version);
+
+/* is a revocation up to this one still to be sent by this worker? */
+ngx_uint_t ngx_rush_untold(uint64_t revoked);
+
+/* waits for one more look at the stream; BUSY: Redis cannot be asked */
+ngx_int_t ngx_rush_feed_wait(ngx_rush_req_t *q);
 
 /* lifetime of access tokens: how long a revocation is kept; default 900 */
 void ngx_rush_revoke_ttl(ngx_uint_t seconds);
 
-/* ms since this node last heard from the stream; (ngx_msec_t) -1: never */
+/* ms since this node asked for all that is in the stream, and was answered;
+ * (ngx_msec_t) -1: never */
 ngx_msec_t ngx_rush_revoke_age(void);
+
+/* whether this node has heard of every revocation that is a second old, or
+ * was told before came.  Without a zone there is nothing to hear */
+ngx_uint_t ngx_rush_revoke_heard(ngx_msec_t came);
 
 ngx_int_t ngx_rush_revoke_init(ngx_cycle_t *cycle);
 

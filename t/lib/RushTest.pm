@@ -25,7 +25,8 @@ package RushTest;
 #                apis => 'rush_api; user_api; seckill_api;',
 #                modules => [qw(rush_core user seckill)],
 #                redis_args, mysql_args => text, verify => 'off' or 'on',
-#                level => 'info', node_id => 1 }
+#                level => 'info', node_id => 1,
+#                straight => 1 (proxies are for other nodes) }
 #   redis        0, or { appendfsync => 'always', extra => text }
 #   mysql        0, or { extra => text }
 #   consumer     number of daemons, default 1

@@ -514,8 +514,9 @@ sub nginx_conf {
     rush_zone limit 8m; rush_zone cache 16m; rush_zone revoke 4m;
     rush_zone stats 4m; seckill_zone 4m;
 EOC
-    my $redis = $self->edge('nginx', 'redis');
-    my $mysql = $self->edge('nginx', 'mysql');
+    my ($redis, $mysql) = map {
+        $o->{straight} ? "$self->{dir}/$_.sock" : $self->edge('nginx', $_)
+    } qw(redis mysql);
 
     my %v = (level => 'info', workers => 2, connections => 4096,
              extra_main => '', extra_http => '', extra_server => '',
