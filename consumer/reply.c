@@ -99,7 +99,11 @@ rush_reply_ok(const redisReply *reply, const char *what)
     }
 
     if (reply->type == REDIS_REPLY_ERROR) {
-        rush_log(RUSH_LOG_ERROR, "redis: %s: %s", what, reply->str);
+        /* one that was started just now is no fault */
+
+        rush_log(strncmp(reply->str, "LOADING ", 8) == 0 ? RUSH_LOG_WARN
+                                                         : RUSH_LOG_ERROR,
+                 "redis: %s: %s", what, reply->str);
         return 0;
     }
 

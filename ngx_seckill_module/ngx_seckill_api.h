@@ -35,11 +35,11 @@
       "Units left, from shared memory")                                       \
     R(seckill, buy, POST,                                                     \
       "/api/v1/seckill/activities/{id}/buy",                                  \
-      USER, BUY, NGX_RUSH_SURE_LATER, OBJECT, grant,                                            \
+      USER, BUY, NGX_RUSH_SURE_LATER, OBJECT, grant,                          \
       "Takes units of stock for the caller")                                  \
     R(seckill, buy_product, POST,                                             \
       "/api/v1/seckill",                                                      \
-      USER, BUY, NGX_RUSH_SURE_LATER, OBJECT, grant,                                            \
+      USER, BUY, NGX_RUSH_SURE_LATER, OBJECT, grant,                          \
       "Buys in the running activity of a product")                            \
     R(seckill, init, POST,                                                    \
       "/api/v1/seckill/init",                                                 \

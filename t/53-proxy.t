@@ -27,9 +27,15 @@ sub counter { return RushTest::Sale::counter($t, @_) }
 
 # the lanes stand again
 
+# a node that has heard nothing for a second asks before it believes a token
+
 sub calm {
     $p->pass();
     $t->wait_ready();
+    $t->wait_for(sub {
+        $t->get('/metrics', record => 0)->{body}
+            =~ /^rush_revocation_feed_age_seconds 0\.[0-3]/m;
+    }, 5, 'a look at the feed');
 }
 
 
@@ -318,6 +324,10 @@ subtest 'an order that comes and goes' => sub {
         my $no = $s->buy($user)->{json}{data}{order_no};
         my $path = sprintf $format, $no;
 
+        # several at once, so that nobody has to connect then
+        $m->delay(100);
+        $t->burst([({ path => "/api/v1/orders/$no", user => $user }) x 16],
+                  conns => 8, sync => 1);
         $m->delay(700);
 
         my $pid = RushTest::Sale::later(0, sub {
