@@ -24,6 +24,7 @@ package Chaos::History;
 #   $h->{epochs}    { activity => [{ e, t0, t }, ...] }
 #   $h->{ids}       { "a:u:id" => { a, u, id, qs => { n => 1 },
 #                     answers => [{ kind, t0, t1, order, op }, ...] } }
+#   $h->{people}    [what Chaos::Person->plain() says]
 #   $h->{nameless}  buys whose id nobody knows: [{ a, u, q, kind }]
 #   Chaos::History::outcome($id)    its best answer: yes back no unknown not
 
@@ -91,8 +92,8 @@ sub load {
 sub fold {
     my ($class, @events) = @_;
 
-    my $self = bless { calls => [], epochs => {}, ids => {}, nameless => [] },
-        $class;
+    my $self = bless { calls => [], epochs => {}, ids => {}, nameless => [],
+                       people => [] }, $class;
     my %call;
 
     foreach my $e (@events) {
@@ -101,6 +102,9 @@ sub fold {
 
         } elsif ($e->{ev} eq 'ret') {
             $call{$e->{i}}{ret} = $e;
+
+        } elsif ($e->{ev} eq 'person') {
+            push @{$self->{people}}, $e;
 
         } elsif ($e->{ev} eq 'epoch') {
             push @{$self->{epochs}{$e->{a}}}, $e;

@@ -9,7 +9,8 @@ package Chaos::Plan;
 #       seed, storm (0 | 1), max_faults, run_ms,
 #       faults      [{ at_ms, for_ms, kind, target, args }, ...]
 #       ops         { seed, weights => { buy => .., again => .., ... },
-#                     max (operations at most, 0: no limit), clients, users }
+#                     max (operations at most, 0: no limit), clients, users,
+#                     people (owners of accounts) }
 #       activities  [{ stock, limit, pay_seconds }, ...]
 #   }
 #
@@ -93,7 +94,7 @@ sub ops {
     my ($rnd, $seed) = @_;
 
     return {
-        seed => $seed, clients => 60, users => 300, max => 0,
+        seed => $seed, clients => 60, users => 300, people => 12, max => 0,
         weights => {
             buy => 40, again => $rnd->range(5, 20),
             double => $rnd->range(2, 10), poll => 10,

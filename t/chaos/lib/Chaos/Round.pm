@@ -22,6 +22,7 @@ use Time::HiRes qw(sleep time);
 
 use Chaos::Check;
 use Chaos::Nemesis;
+use Chaos::People;
 use Chaos::Work;
 use Chaos::World;
 
@@ -76,7 +77,9 @@ sub run {
     push @{$self->{wrong}}, Chaos::Check->run(
         world => $w, plan => $plan, history => $history,
         storm => $plan->{storm}, lost => $n->{lost},
-        shifted => $n->{shifted});
+        shifted => $n->{shifted}),
+        Chaos::People->settle($w, $history, lost => $n->{lost},
+                              shifted => $n->{shifted});
     $self->read_logs();
 }
 

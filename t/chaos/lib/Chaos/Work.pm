@@ -22,6 +22,7 @@ use Time::HiRes qw(time);
 use Chaos::Answer;
 use Chaos::Client;
 use Chaos::History;
+use Chaos::People;
 use Chaos::Rand;
 
 use constant RESOLVE => 10;             # s, for what is left over
@@ -60,11 +61,16 @@ sub run {
     $self->watch_epochs();
     $self->client($_, $start) foreach 1 .. $self->{ops}{clients};
 
+    my $people = Chaos::People->start(
+        work => $self, count => $self->{ops}{people} // 0,
+        names => "c$self->{ops}{first_user}");
+
     while (time() < $self->{end} || $http->open()) {
         $http->turn();
         $self->{h}->flush();
     }
 
+    $people->leave($self->{h});
     $self->{h}->flush();
 }
 
@@ -486,6 +492,10 @@ sub summary {
 
     $answers{"$_->{op} " . ($_->{ret} ? $_->{ret}{kind} : 'none')}++
         foreach @{$h->{calls}};
+
+    foreach my $did (map { $_->{did} || {} } @{$h->{people}}) {
+        $answers{"owner: $_"} += $did->{$_} foreach keys %$did;
+    }
 
     return { ops => scalar @{$h->{calls}}, answers => \%answers };
 }

@@ -140,7 +140,7 @@ sub small_mysql {
 
     my $disk = "$self->{dir}/mdisk";
 
-    $self->small_disk('mysql', '96m', $disk);
+    $self->small_disk('mysql', '192m', $disk);
     return if !$self->{disk}{mysql};
 
     system('mv', "$self->{dir}/mysql", "$disk/mysql") == 0
@@ -187,6 +187,7 @@ sub nginx_options {
              zones => ZONES, level => 'info',
              extra_main => "worker_shutdown_timeout 5s;\n"
                            . "env LD_PRELOAD;\nenv FAKETIME;\n",
+             extra_http => 'user_bcrypt_cost 4;',
              mysql_args => 'timeout=2s', %o };
 }
 
