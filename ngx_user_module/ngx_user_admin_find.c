@@ -88,6 +88,10 @@ ngx_user_check_filter(ngx_rush_req_t *q)
         list->mobile.len = 0;
     }
 
+    if (ngx_user_ascii(&list->email) != NGX_OK) {
+        list->email.len = 0;
+    }
+
     if (ngx_rush_given(q, "status")
         && ngx_user_status_of(&list->status) == NGX_ERROR)
     {

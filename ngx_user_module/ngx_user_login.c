@@ -317,8 +317,6 @@ ngx_user_forgiven(ngx_rush_req_t *q)
 static const rush_stmt_t *
 ngx_user_choose(ngx_user_login_t *login, rush_str_t *name)
 {
-    size_t  i;
-
     if (login->account.len) {
 
         if (ngx_strlchr(login->account.data,
@@ -356,14 +354,29 @@ ngx_user_choose(ngx_user_login_t *login, rush_str_t *name)
 
     *name = login->email;
 
-    for (i = 0; i < login->email.len; i++) {
-
-        if (login->email.data[i] > 0x7e) {
-            name->len = 0;
-        }
+    if (ngx_user_ascii(name) != NGX_OK) {
+        name->len = 0;
     }
 
     return ngx_user_stmt(USER_BY_EMAIL);
+}
+
+
+/* MySQL refuses to compare anything else with a column of ASCII */
+
+ngx_int_t
+ngx_user_ascii(rush_str_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->len; i++) {
+
+        if (s->data[i] > 0x7e) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

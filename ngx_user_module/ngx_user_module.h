@@ -203,6 +203,7 @@ ngx_int_t ngx_user_try_counted(ngx_rush_req_t *q);
  * or NGX_DECLINED for what can be no such name */
 ngx_int_t ngx_user_username(rush_str_t *s);
 ngx_int_t ngx_user_mobile(rush_str_t *s);
+ngx_int_t ngx_user_ascii(rush_str_t *s);
 ngx_int_t ngx_user_email(rush_str_t *s);
 
 /* the statement that finds an account by it */

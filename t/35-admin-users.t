@@ -85,6 +85,7 @@ subtest 'find' => sub {
     is(found('mobile=%2B8613812345678'), $u[0], 'with its country');
     is(found('mobile=138'), '', 'the whole of it');
     is(found('email=Anna%40Example.com'), $u[0], 'email');
+    is(found('email=ann%C3%A9%40example.com'), '', 'nobody has such one');
     is(found("id=$u[0]&username=zoe"), '', 'both must be');
 
     is(found('q=anna'), "@u[0, 1, 2]", 'part, by id');
