@@ -71,6 +71,7 @@ package RushTest;
 #   failpoint($name, $action, $countdown): off, kill, sleep (3 s) or error at
 #   the countdown-th pass; failpoint_hits($name) since then
 #   allow(qr/../)
+# Secrets: secret($text) no log may have it, see RushTest/Secrets.pm
 
 use warnings;
 use strict;
@@ -88,8 +89,10 @@ use RushTest::Data;
 use RushTest::HTTP;
 use RushTest::Mode;
 use RushTest::Proxy;
+use RushTest::Secrets;
 
-our @ISA = qw(RushTest::Backend RushTest::Data RushTest::HTTP);
+our @ISA = qw(RushTest::Backend RushTest::Data RushTest::HTTP
+              RushTest::Secrets);
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../..');
 our $SANITIZE = $ENV{RUSH_SANITIZE} ? 1 : 0;
@@ -403,7 +406,7 @@ sub problems {
     CORE::kill KILL => @left if @left;
 
     return (\@alerts, \@reports, [(map { "$_ had to be killed" } @late),
-                                  map { "pid $_" } @left]);
+                                  map { "pid $_" } @left], [$self->told()]);
 }
 
 
@@ -412,13 +415,14 @@ sub finish {
 
     return if !delete $alive{$self->{dir}};
 
-    my ($alerts, $reports, $left) = $self->problems();
+    my ($alerts, $reports, $left, $told) = $self->problems();
 
     Test::More::is(join('', @$alerts), '', 'no alerts in nginx logs');
     Test::More::is(join("\n", @$reports), '', 'no sanitizer reports');
+    Test::More::is(join("\n", @$told), '', 'no secret in a log');
     Test::More::is(join(', ', @$left), '', 'no process left');
 
-    $self->clean(@$alerts || @$reports || @$left);
+    $self->clean(@$alerts || @$reports || @$told || @$left);
 }
 
 

@@ -18,6 +18,9 @@ use Redis;
 
 my %port_lock;
 
+# in the template of all files, and no word that a log could have anyhow
+my $MYSQL_PASSWORD = 'rush-test-7d41c09b';
+
 
 sub write_secrets {
     my ($self) = @_;
@@ -28,7 +31,7 @@ sub write_secrets {
     $self->{jwt_secret} = sha256_hex("$dir $$ " . rand());
     $self->{password}{$_} = sha1_hex("$_ $dir " . rand())
         foreach qw(rush_worker rush_consumer rush_ops);
-    $self->{password}{mysql} = 'rush-test';
+    $self->{password}{mysql} = $MYSQL_PASSWORD;
 
     RushTest::spew("$dir/jwt.key", "$self->{jwt_kid}:"
                    . encode_base64url($self->{jwt_secret}, '') . "\n", 0600);
@@ -210,7 +213,7 @@ sub mysql_template {
     my $sql = join "\n", map { RushTest::slurp($_) }
         sort glob "$RushTest::ROOT/sql/[0-9]*.sql";
     my $top = "$RushTest::BUILD/t-template";
-    my $want = substr sha1_hex($sql), 0, 12;
+    my $want = substr sha1_hex($sql . $MYSQL_PASSWORD), 0, 12;
 
     make_path($top);
 
@@ -257,7 +260,8 @@ sub make_template {
     my $dbh = mysql_connect($dir, 'mysql');
 
     $dbh->do('CREATE DATABASE rush CHARACTER SET utf8mb4');
-    $dbh->do("CREATE USER rush\@localhost IDENTIFIED BY 'rush-test'");
+    $dbh->do("CREATE USER rush\@localhost IDENTIFIED BY "
+             . "'$MYSQL_PASSWORD'");
     $dbh->do('GRANT SELECT, INSERT, UPDATE, DELETE ON rush.* '
              . 'TO rush@localhost');
     $dbh->do('USE rush');

@@ -42,7 +42,11 @@ sub token {
     my $text = join '.', map { encode_base64url($json->encode($_), '') }
         $head, \%all;
 
-    return "$text." . encode_base64url(hmac_sha256($text, $secret), '');
+    my $token = "$text." . encode_base64url(hmac_sha256($text, $secret), '');
+
+    $self->note_token($token);
+
+    return $token;
 }
 
 
