@@ -290,7 +290,7 @@ subtest 'double clicks' => sub {
 
 subtest 'edges of the window' => sub {
     my $start = int(time() * 1000) + 2500;
-    my $id = $t->activity(from => $start, to => $start + 1500, stock => 99);
+    my $id = $t->activity(from => $start, to => $start + 1500, stock => 9999);
     my $s = RushTest::Sale->new($t, $id);
     my ($r, %last);
 

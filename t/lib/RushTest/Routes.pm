@@ -88,7 +88,8 @@ my %samples = (
         password => $PASSWORD, nickname => 'Nick' } } },
     user_login => { body => sub { +{ account => $_[1]{name},
                                     password => $PASSWORD } } },
-    user_refresh => { body => sub { +{ refresh_token => $_[0]->refresh($_[1]) } } },
+    user_refresh => { body => sub { +{ refresh_token =>
+        $_[0]->refresh($_[1]) } } },
     user_logout => { body => { all => JSON::PP::false } },
     user_profile => {},
     user_change => { body => { nickname => 'Other', sex => 1 } },

@@ -25,7 +25,7 @@ my $t = RushTest->new(
     nginx => { extra_http => <<"EOC", verify => 'on' });
 user_bcrypt_cost 4;
 $limits
-log_format all '\$remote_addr [\$time_local] "\$request" \$status \$body_bytes_sent '
+log_format all '\$remote_addr [\$time_local] "\$request" \$status '
                '"\$http_referer" "\$http_user_agent" \$sent_http_x_trace_id';
 access_log access.log all;
 EOC
