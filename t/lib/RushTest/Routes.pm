@@ -19,7 +19,8 @@ package RushTest::Routes;
 #   $all->account(%o)     { id, name, token, mobile } of somebody logged in
 #   $all->admin()         a token of role 1
 #   $all->holder(@names)  a user, with a role of these permissions: its token
-#   $all->all_rows()      { table => [rows] } without what the consumer moves
+#   $all->all_rows()      { table => [rows] } without what daemons move, when
+#                         they are done
 
 use warnings;
 use strict;
@@ -480,10 +481,18 @@ my %moving = map { $_ => 1 } qw(audit_inbox audit_log audit_head
     stream_position applied_rev epoch warm token_version_ms);
 
 sub all_rows {
-    my ($self, %o) = @_;
+    my ($self) = @_;
 
     my $t = $self->{t};
     my %all;
+
+    # what the consumer was asked for is done, what was cancelled is back
+    $t->wait_for(sub {
+        return !$t->value('SELECT (SELECT COUNT(*) FROM seckill_stock_op '
+            . 'WHERE state < 2) + (SELECT COUNT(*) FROM orders WHERE '
+            . 'stock_state IN (1, 2)) + (SELECT COUNT(*) FROM '
+            . 'seckill_activity WHERE rev <> applied_rev AND warm = 1)');
+    }, 10, 'the consumer');
 
     foreach my $table (map { $_->{name} } $t->sql('SELECT TABLE_NAME AS name '
         . 'FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() '
