@@ -87,13 +87,15 @@ UPDATE user u LEFT JOIN user_session s
  WHERE u.id = ? AND u.token_version = ?;
 
 -- Nothing is inserted when the password was changed or the account closed
--- after it was read.
+-- after it was read.  The lock waits for who is doing that just now: he has
+-- looked for sessions already and would not end this one.
 -- name: session_insert
 INSERT INTO user_session (id, user_id, refresh_hash, family_hash, created_ms,
                           used_ms, expires_ms, agent, address)
 SELECT ?, id, ?, ?, ?, ?, ?, ?, ?
   FROM user
- WHERE id = ? AND token_version = ? AND status = 0;
+ WHERE id = ? AND token_version = ? AND status = 0
+  LOCK IN SHARE MODE;
 
 -- name: session_by_family
 SELECT s.refresh_hash, s.id, s.expires_ms, s.revoked_ms,

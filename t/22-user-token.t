@@ -358,6 +358,54 @@ subtest 'the client leaves' => sub {
 };
 
 
+# MySQL is behind a proxy: a login is held where it opens its session, the end
+# of all sessions is in a transaction of ours
+
+subtest 'a session that is opened while all end' => sub {
+    my $pia = open_account('pia');
+    my $id = $pia->{user}{id};
+    my $end = 'UPDATE user u LEFT JOIN user_session s ON s.user_id = u.id '
+        . 'AND s.revoked_ms = 0 SET u.token_version = u.token_version + 1, '
+        . 's.revoked_ms = 1 WHERE u.id = ?';
+
+    foreach my $commit (1, 0) {
+        $t->do('UPDATE user SET fails = 1 WHERE id = ?', $id);
+        $t->proxy('nginx_mysql')->delay(150);
+
+        my $pid = fork() // die "fork: $!";
+
+        if ($pid == 0) {
+            my $r = $t->login('pia', $good, fresh => 1);
+            RushTest::spew("$t->{dir}/late", $r->{code} // "- $r->{body}");
+            require POSIX;
+            POSIX::_exit(0);
+        }
+
+        # it was forgiven, and waits for that answer
+        ok($t->wait_for(sub { !$t->value('SELECT fails FROM user WHERE '
+            . 'id = ?', $id) }, 10, 'a login'), 'the password was right');
+
+        my $db = $t->db();
+        $db->begin_work();
+        $t->do($end, $id);
+        ok($t->wait_for(sub { $t->value('SELECT COUNT(*) FROM user_session '
+            . 'WHERE user_id = ? AND revoked_ms = 0', $id)
+            || $t->value('SELECT COUNT(*) FROM information_schema.PROCESSLIST '
+            . "WHERE INFO LIKE 'INSERT INTO user_session%'") }, 10,
+            'the session'), 'a session is being opened');
+        $commit ? $db->commit() : $db->rollback();
+
+        waitpid $pid, 0;
+        $t->proxy('nginx_mysql')->pass();
+        is(RushTest::slurp("$t->{dir}/late"), $commit ? 13 : 0,
+           $commit ? 'changed by somebody else' : 'nobody ended it');
+        is($t->value('SELECT COUNT(*) FROM user_session WHERE user_id = ? '
+            . 'AND revoked_ms = 0', $id), $commit ? 0 : 1,
+           $commit ? 'no session is left' : 'it is there');
+    }
+};
+
+
 subtest 'MySQL is down' => sub {
     my $mia = open_account('mia');
 
