@@ -188,6 +188,18 @@ static const rush_setting_t  rush_settings[] = {
              courier.mail_ca_file, ""),
     RUSH_INT("mail", "timeout", "RUSH_MAIL_TIMEOUT",
              courier.mail_timeout, "20000", 100, 120000),
+
+    RUSH_STR("wechat", "appid", "RUSH_WECHAT_APPID", wechat.appid, ""),
+    RUSH_STR("wechat", "secret_file", "RUSH_WECHAT_SECRET_FILE",
+             wechat.secret_file, ""),
+    RUSH_STR("wechat", "base_url", "RUSH_WECHAT_BASE_URL",
+             wechat.base_url, "https://api.weixin.qq.com"),
+    RUSH_STR("wechat", "ca_file", "RUSH_WECHAT_CA_FILE",
+             wechat.ca_file, ""),
+    RUSH_INT("wechat", "parallel", "RUSH_WECHAT_PARALLEL",
+             wechat.parallel, "32", 1, 64),
+    RUSH_INT("wechat", "timeout", "RUSH_WECHAT_TIMEOUT",
+             wechat.timeout, "2500", 100, 2900),
 };
 
 #define RUSH_SETTINGS  (sizeof(rush_settings) / sizeof(rush_settings[0]))
@@ -240,10 +252,13 @@ rush_conf_read(rush_conf_t *conf, const char *file, FILE *err)
     rush_conf_secret(&ctx, "[mail] \"password_file\"",
                      conf->courier.mail_password_file,
                      &conf->courier.mail_password);
+    rush_conf_secret(&ctx, "[wechat] \"secret_file\"",
+                     conf->wechat.secret_file, &conf->wechat.secret);
     rush_conf_seal(&ctx);
 
     rush_conf_check(&ctx);
     ctx.faults += rush_courier_check(conf, err);
+    ctx.faults += rush_wechat_check(conf, err);
 
     return ctx.faults;
 }
@@ -268,6 +283,7 @@ rush_conf_free(rush_conf_t *conf)
     rush_conf_wipe(&conf->mysql.password);
     rush_conf_wipe(&conf->courier.sms_secret);
     rush_conf_wipe(&conf->courier.mail_password);
+    rush_conf_wipe(&conf->wechat.secret);
     rush_seal_wipe(&conf->seal);
 }
 

@@ -3,7 +3,8 @@
  * Copyright (C) Rush
  *
  * The consumer daemon.  Threads: main (signals, http), N writers (stream to
- * MySQL), the controller (Redis follows MySQL), the monitor (gauges).  Each
+ * MySQL), the controller (Redis follows MySQL), the monitor (gauges), the
+ * courier (codes to people), the asker (WeChat).  Each
  * thread owns its Redis and MySQL connections; threads share rush_daemon_t
  * only: the configuration never changes, counters are atomic, stop is set
  * once.
@@ -81,6 +82,17 @@ typedef struct {                        /* [courier], [sms], [mail] */
 } rush_courier_conf_t;
 
 
+typedef struct {                        /* [wechat] */
+    char            *appid;             /* "": WeChat is not asked */
+    char            *secret_file;
+    char            *secret;            /* contents of the file */
+    char            *base_url;
+    char            *ca_file;           /* "": those of the system */
+    int64_t          parallel;          /* asks under way at once */
+    int64_t          timeout;           /* ms, of all calls of an ask */
+} rush_wechat_conf_t;
+
+
 typedef struct {
     char            *name;              /* of this instance, stable */
     int64_t          writers;
@@ -114,6 +126,7 @@ typedef struct {
     rush_peer_t      mysql;
 
     rush_courier_conf_t  courier;
+    rush_wechat_conf_t   wechat;
 } rush_conf_t;
 
 
@@ -143,6 +156,13 @@ typedef struct {
     int64_t          messages_retried;  /* tries after the first */
     int64_t          messages_expired;
     int64_t          messages_held;     /* gauge */
+
+    int64_t          asks_answered;     /* by WeChat */
+    int64_t          asks_refused;      /* the client's fault */
+    int64_t          asks_failed;       /* WeChat was away, or refuses us */
+    int64_t          asks_retried;      /* calls */
+    int64_t          asks_expired;      /* nobody waited any more */
+    int64_t          asks_held;         /* gauge */
 
     int64_t          dead_open;         /* gauges, by the monitor */
     int64_t          lag;
@@ -208,6 +228,16 @@ void rush_conf_free(rush_conf_t *conf);
  * faults.  RUSH_OK when there is something to do for a courier */
 int rush_courier_check(rush_conf_t *conf, FILE *err);
 int rush_courier_wanted(const rush_conf_t *conf);
+
+/* 0, or 1: a sentence went to "err".  scheme "http" takes https too; whether
+ * it leads to this host */
+int rush_conf_url(const char *section, const char *name, const char *url,
+    const char *scheme, FILE *err);
+int rush_conf_is_local(const char *url);
+
+/* wechat_conf.c: the same of [wechat] */
+int rush_wechat_check(rush_conf_t *conf, FILE *err);
+int rush_wechat_wanted(const rush_conf_t *conf);
 
 
 /* log.c: one JSON object a line: time, level, thread, message */
@@ -415,6 +445,11 @@ int rush_controller_run(rush_daemon_t *d);
 /* courier.c: thread body */
 
 int rush_courier_run(rush_daemon_t *d);
+
+
+/* ask.c: thread body */
+
+int rush_asker_run(rush_daemon_t *d);
 
 
 /* reconcile.c: prints differences to stdout; exit status: 0 none left, 1

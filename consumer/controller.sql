@@ -212,7 +212,8 @@ SELECT id FROM user
 
 -- name: erase_user
 UPDATE user
-   SET username = NULL, mobile = NULL, email = NULL, password_hash = '',
+   SET username = NULL, mobile = NULL, email = NULL, wx_key = NULL,
+       password_hash = '',
        nickname = '', avatar = '', sex = 0, info = '', signature = '',
        location_name = '', longitude = '', latitude = '', fails = 0,
        fail_ms = 0, ban_reason = '', roles = 0, erased_ms = ?, updated_ms = ?, version = version + 1

@@ -4,6 +4,7 @@
  */
 
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include "consumer.h"
@@ -15,13 +16,10 @@
 
 static int rush_courier_driver(const char *section, const char *driver,
     const char *name, FILE *err);
-static int rush_courier_url(const char *section, const char *url,
-    const char *scheme, FILE *err);
 static int rush_courier_mail(const rush_courier_conf_t *conf, FILE *err);
 static int rush_courier_texts(const rush_courier_conf_t *conf, FILE *err);
 static int rush_courier_line(const char *name, const char *text, int code,
     FILE *err);
-static int rush_courier_is_local(const char *url);
 
 
 int
@@ -75,7 +73,7 @@ rush_courier_check(rush_conf_t *conf, FILE *err)
     }
 
     if (strcmp(c->sms_driver, "webhook") == 0) {
-        faults += rush_courier_url("sms", c->sms_url, "http", err);
+        faults += rush_conf_url("sms", "url", c->sms_url, "http", err);
 
         if (strlen(c->sms_secret) < 16) {
             fprintf(err, "[sms] \"secret_file\" must hold at least 16 "
@@ -115,7 +113,7 @@ rush_courier_mail(const rush_courier_conf_t *conf, FILE *err)
     int          faults, local;
     const char  *at, *p;
 
-    faults = rush_courier_url("mail", conf->mail_url, "smtp", err);
+    faults = rush_conf_url("mail", "url", conf->mail_url, "smtp", err);
 
     at = strchr(conf->mail_from, '@');
 
@@ -133,7 +131,7 @@ rush_courier_mail(const rush_courier_conf_t *conf, FILE *err)
         faults++;
     }
 
-    local = rush_courier_is_local(conf->mail_url);
+    local = rush_conf_is_local(conf->mail_url);
 
     if (conf->mail_user[0] != '\0' && !conf->mail_starttls && !local
         && strncmp(conf->mail_url, "smtps:", 6) != 0)
@@ -155,9 +153,9 @@ rush_courier_mail(const rush_courier_conf_t *conf, FILE *err)
 /* "http" takes https too, "smtp" smtps; no name, password or path that curl
  * would take for something else */
 
-static int
-rush_courier_url(const char *section, const char *url, const char *scheme,
-    FILE *err)
+int
+rush_conf_url(const char *section, const char *name, const char *url,
+    const char *scheme, FILE *err)
 {
     int     bad;
     char   *part;
@@ -188,8 +186,8 @@ rush_courier_url(const char *section, const char *url, const char *scheme,
     curl_url_cleanup(u);
 
     if (bad) {
-        fprintf(err, "[%s] \"url\" must be %s://HOST... or %ss://HOST..., "
-                "not \"%s\"\n", section, scheme, scheme, url);
+        fprintf(err, "[%s] \"%s\" must be %s://HOST... or %ss://HOST..., "
+                "not \"%s\"\n", section, name, scheme, scheme, url);
     }
 
     return bad;
@@ -239,22 +237,30 @@ rush_courier_line(const char *name, const char *text, int code, FILE *err)
 }
 
 
-static int
-rush_courier_is_local(const char *url)
+/* a name that only begins like one of this host is somebody else's */
+
+int
+rush_conf_is_local(const char *url)
 {
-    static const char  *names[] = { "127.", "[::1]", "localhost" };
+    int              local;
+    char            *host;
+    CURLU           *u;
+    struct in_addr   addr;
 
-    size_t       i;
-    const char  *host;
+    host = NULL;
+    local = 0;
+    u = curl_url();
 
-    host = strstr(url, "://");
-
-    for (i = 0; host != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
-
-        if (strncmp(host + 3, names[i], strlen(names[i])) == 0) {
-            return 1;
-        }
+    if (u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK
+        && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+    {
+        local = strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0
+                || (inet_pton(AF_INET, host, &addr) == 1
+                    && (ntohl(addr.s_addr) >> 24) == 127);
     }
 
-    return 0;
+    curl_free(host);
+    curl_url_cleanup(u);
+
+    return local;
 }

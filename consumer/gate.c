@@ -26,7 +26,8 @@ static int rush_gate_load(rush_controller_t *ctl, const unsigned *scripts,
 
 static const unsigned  rush_gate_first[] = {
     RUSH_LUA_LOAD, RUSH_LUA_REBUILD, RUSH_LUA_CHANGE, RUSH_LUA_CODE_SEND,
-    RUSH_LUA_CODE_TAKE, RUSH_LUA_TICKET_TAKE, RUSH_LUA_PROOF_FREE
+    RUSH_LUA_CODE_TAKE, RUSH_LUA_TICKET_TAKE, RUSH_LUA_PROOF_FREE,
+    RUSH_LUA_ASK
 };
 
 static const unsigned  rush_gate_fence[] = {

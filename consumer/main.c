@@ -24,7 +24,7 @@
 #include "store.h"
 
 
-#define RUSH_THREADS  (RUSH_MAX_WRITERS + 3)
+#define RUSH_THREADS  (RUSH_MAX_WRITERS + 4)
 
 
 typedef int (*rush_thread_pt)(void *data);
@@ -62,6 +62,7 @@ static int rush_thread_writer(void *data);
 static int rush_thread_controller(void *data);
 static int rush_thread_monitor(void *data);
 static int rush_thread_courier(void *data);
+static int rush_thread_asker(void *data);
 static int rush_signal(rush_daemon_t *d, int fd);
 static int rush_print_metrics(void);
 
@@ -313,6 +314,10 @@ rush_serve(rush_daemon_t *d)
         rc = rush_start(d, &threads[n++], "courier", rush_thread_courier, d);
     }
 
+    if (rc == RUSH_OK && rush_wechat_wanted(&d->conf)) {
+        rc = rush_start(d, &threads[n++], "wechat", rush_thread_asker, d);
+    }
+
     if (rc != RUSH_OK) {
         n--;
         rush_stop(d);
@@ -419,6 +424,13 @@ static int
 rush_thread_courier(void *data)
 {
     return rush_courier_run(data);
+}
+
+
+static int
+rush_thread_asker(void *data)
+{
+    return rush_asker_run(data);
 }
 
 

@@ -18,7 +18,7 @@ static rush_wx_rc_e rush_wx_read(const char *body, size_t len, json_t **root,
 static int rush_wx_text(json_t *root, const char *name, char *dst,
     size_t size);
 static rush_wx_rc_e rush_wx_number(json_t *info, const char *appid,
-    char *mobile);
+    int64_t now, char *mobile);
 static int rush_wx_digits(const char *s, size_t min, size_t max);
 static long rush_wx_base64(unsigned char *dst, size_t size,
     const unsigned char *src, size_t len);
@@ -105,7 +105,7 @@ rush_wx_token(const char *body, size_t len, char token[RUSH_WX_TOKEN],
 
 
 rush_wx_rc_e
-rush_wx_phone(const char *body, size_t len, const char *appid,
+rush_wx_phone(const char *body, size_t len, const char *appid, int64_t now,
     char mobile[RUSH_WX_MOBILE], int64_t *code)
 {
     json_t        *root;
@@ -118,7 +118,8 @@ rush_wx_phone(const char *body, size_t len, const char *appid,
         return rc;
     }
 
-    rc = rush_wx_number(json_object_get(root, "phone_info"), appid, mobile);
+    rc = rush_wx_number(json_object_get(root, "phone_info"), appid, now,
+                        mobile);
     json_decref(root);
 
     return rc;
@@ -128,7 +129,7 @@ rush_wx_phone(const char *body, size_t len, const char *appid,
 rush_wx_rc_e
 rush_wx_open_phone(const unsigned char key[RUSH_WX_KEY],
     const rush_str_t *data, const rush_str_t *iv, const char *appid,
-    char mobile[RUSH_WX_MOBILE])
+    int64_t now, char mobile[RUSH_WX_MOBILE])
 {
     long            n;
     json_t         *root;
@@ -148,7 +149,7 @@ rush_wx_open_phone(const unsigned char key[RUSH_WX_KEY],
 
     root = json_loadb((char *) text, (size_t) n, JSON_REJECT_DUPLICATES,
                       NULL);
-    rc = rush_wx_number(root, appid, mobile);
+    rc = rush_wx_number(root, appid, now, mobile);
 
     json_decref(root);
     OPENSSL_cleanse(text, sizeof(text));
@@ -273,16 +274,22 @@ rush_wx_text(json_t *root, const char *name, char *dst, size_t size)
 /* a number that WeChat gave to another mini program is none of ours */
 
 static rush_wx_rc_e
-rush_wx_number(json_t *info, const char *appid, char *mobile)
+rush_wx_number(json_t *info, const char *appid, int64_t now, char *mobile)
 {
     char         pure[RUSH_WX_MOBILE], country[RUSH_WX_MOBILE];
+    json_t      *mark;
+    int64_t      age;
     const char  *owner;
 
-    owner = json_string_value(json_object_get(json_object_get(info,
-                                                              "watermark"),
-                                              "appid"));
+    mark = json_object_get(info, "watermark");
+    owner = json_string_value(json_object_get(mark, "appid"));
+
+    /* what is not there was marked in 1970 */
+
+    age = now - json_integer_value(json_object_get(mark, "timestamp"));
 
     if (owner == NULL || strcmp(owner, appid) != 0
+        || age > RUSH_WX_AGE || age < -RUSH_WX_AGE
         || rush_wx_text(info, "purePhoneNumber", pure, sizeof(pure))
            != RUSH_OK
         || rush_wx_text(info, "countryCode", country, sizeof(country))

@@ -24,6 +24,7 @@
 #define RUSH_WX_MOBILE    24
 #define RUSH_WX_KEY       16
 #define RUSH_WX_DATA_MAX  4096          /* of encrypted data, base64 */
+#define RUSH_WX_AGE       600           /* s, of a number's watermark */
 
 
 typedef enum {
@@ -54,14 +55,16 @@ rush_wx_rc_e rush_wx_session(const char *body, size_t len,
 rush_wx_rc_e rush_wx_token(const char *body, size_t len,
     char token[RUSH_WX_TOKEN], int64_t *expires, int64_t *code);
 
-/* mobile: 11 digits of mainland China, or "+" and the number */
+/* mobile: 11 digits of mainland China, or "+" and the number.  now: seconds;
+ * what was marked more than RUSH_WX_AGE ago, or later than the clocks of both
+ * may differ, is BAD_DATA */
 rush_wx_rc_e rush_wx_phone(const char *body, size_t len, const char *appid,
-    char mobile[RUSH_WX_MOBILE], int64_t *code);
+    int64_t now, char mobile[RUSH_WX_MOBILE], int64_t *code);
 
 /* the same from encryptedData and iv, both base64 text */
 rush_wx_rc_e rush_wx_open_phone(const unsigned char key[RUSH_WX_KEY],
     const rush_str_t *data, const rush_str_t *iv, const char *appid,
-    char mobile[RUSH_WX_MOBILE]);
+    int64_t now, char mobile[RUSH_WX_MOBILE]);
 
 /* open data to its JSON text, NUL behind; dst holds data->len bytes.  Returns
  * its length, RUSH_ERROR when key, iv and data do not fit */

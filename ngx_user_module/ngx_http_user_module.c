@@ -5,7 +5,7 @@
 
 
 #include "ngx_user_admin.h"
-#include "ngx_user_data.h"
+#include "ngx_user_wx.h"
 #include "ngx_user_api.h"
 
 
@@ -16,7 +16,7 @@ static void *ngx_http_user_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data);
-static char *ngx_http_user_code_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+static char *ngx_http_user_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 static ngx_int_t ngx_http_user_init_process(ngx_cycle_t *cycle);
@@ -58,9 +58,61 @@ static ngx_http_user_ttl_t  ngx_http_user_refresh_bounds = {
 };
 
 
-#define ngx_user_is(s, text)                                                  \
-    ((s)->len == sizeof(text) - 1                                             \
-     && ngx_strncmp((s)->data, text, sizeof(text) - 1) == 0)
+typedef struct {
+    ngx_str_t                 name;     /* of "name=value" */
+    size_t                    offset;   /* of an ngx_int_t */
+    ngx_uint_t                time;     /* 1: ms, else a number */
+    ngx_int_t                 min;
+    ngx_int_t                 max;
+} ngx_http_user_limit_t;
+
+
+typedef struct {
+    ngx_http_user_limit_t    *limits;
+    const char               *rule;     /* the same in words */
+} ngx_http_user_limits_t;
+
+
+/* histories in Redis are short lists */
+
+static ngx_http_user_limit_t  ngx_http_user_code_limits[] = {
+
+    { ngx_string("interval"), offsetof(ngx_user_code_limit_t, interval),
+      1, 0, 24 * 3600 * 1000 },
+
+    { ngx_string("hour"), offsetof(ngx_user_code_limit_t, hour),
+      0, 0, NGX_USER_MAX_CODES },
+
+    { ngx_string("day"), offsetof(ngx_user_code_limit_t, day),
+      0, 0, NGX_USER_MAX_CODES },
+
+    { ngx_string("address"), offsetof(ngx_user_code_limit_t, address),
+      0, 0, NGX_USER_MAX_CODES },
+
+    { ngx_null_string, 0, 0, 0, 0 }
+};
+
+static ngx_http_user_limits_t  ngx_http_user_code_rule = {
+    ngx_http_user_code_limits,
+    "interval=0..24h, hour=0..1000, day=0..1000, address=0..1000"
+};
+
+
+static ngx_http_user_limit_t  ngx_http_user_wechat_limits[] = {
+
+    { ngx_string("address"), offsetof(ngx_user_wx_limit_t, address),
+      0, 0, NGX_USER_MAX_CODES },
+
+    { ngx_string("waiting"), offsetof(ngx_user_wx_limit_t, waiting),
+      0, 1, 10000 },
+
+    { ngx_null_string, 0, 0, 0, 0 }
+};
+
+static ngx_http_user_limits_t  ngx_http_user_wechat_rule = {
+    ngx_http_user_wechat_limits,
+    "address=0..1000, waiting=1..10000"
+};
 
 
 static ngx_command_t  ngx_http_user_commands[] = {
@@ -102,10 +154,17 @@ static ngx_command_t  ngx_http_user_commands[] = {
 
     { ngx_string("user_code_limit"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_user_code_limit,
+      ngx_http_user_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_user_loc_conf_t, code_limit),
-      NULL },
+      &ngx_http_user_code_rule },
+
+    { ngx_string("user_wechat_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_user_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_user_loc_conf_t, wx_limit),
+      &ngx_http_user_wechat_rule },
 
       ngx_null_command
 };
@@ -192,6 +251,8 @@ ngx_http_user_create_loc_conf(ngx_conf_t *cf)
     conf->code_limit.hour = NGX_CONF_UNSET;
     conf->code_limit.day = NGX_CONF_UNSET;
     conf->code_limit.address = NGX_CONF_UNSET;
+    conf->wx_limit.address = NGX_CONF_UNSET;
+    conf->wx_limit.waiting = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -216,6 +277,8 @@ ngx_http_user_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->code_limit.day, prev->code_limit.day, 10);
     ngx_conf_merge_value(conf->code_limit.address, prev->code_limit.address,
                          20);
+    ngx_conf_merge_value(conf->wx_limit.address, prev->wx_limit.address, 60);
+    ngx_conf_merge_value(conf->wx_limit.waiting, prev->wx_limit.waiting, 256);
 
     if (conf->access_ttl > conf->refresh_ttl) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -249,59 +312,55 @@ ngx_http_user_check_ttl(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-/* "user_code_limit [interval=60s] [hour=5] [day=10] [address=20]" */
+/* "user_code_limit [interval=60s] [hour=5] [day=10] [address=20]",
+ * "user_wechat_limit [address=60] [waiting=256]" */
 
 static char *
-ngx_http_user_code_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_user_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char                 *eq;
-    ngx_int_t               n, *p;
-    ngx_str_t              *value, name, text;
-    ngx_uint_t              i;
-    ngx_user_code_limit_t  *limit;
+    size_t                   len;
+    u_char                  *eq;
+    ngx_int_t                n, *p;
+    ngx_str_t               *value, text;
+    ngx_uint_t               i;
+    ngx_http_user_limit_t   *limit;
+    ngx_http_user_limits_t  *all;
 
-    limit = (ngx_user_code_limit_t *) ((char *) conf + cmd->offset);
+    all = cmd->post;
     value = cf->args->elts;
 
     for (i = 1; i < cf->args->nelts; i++) {
         eq = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
+        len = eq ? (size_t) (eq - value[i].data) : 0;
 
-        if (eq == NULL) {
+        for (limit = all->limits; limit->name.len; limit++) {
+
+            if (limit->name.len == len
+                && ngx_strncmp(limit->name.data, value[i].data, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (limit->name.len == 0) {
             goto invalid;
         }
 
-        name.data = value[i].data;
-        name.len = eq - value[i].data;
-        text.data = eq + 1;
-        text.len = value[i].len - name.len - 1;
-
-        if (ngx_user_is(&name, "interval")) {
-            p = &limit->interval;
-            n = ngx_parse_time(&text, 0);
-
-        } else {
-            p = ngx_user_is(&name, "hour") ? &limit->hour
-                : ngx_user_is(&name, "day") ? &limit->day
-                : ngx_user_is(&name, "address") ? &limit->address : NULL;
-            n = ngx_atoi(text.data, text.len);
-        }
-
-        if (p == NULL) {
-            goto invalid;
-        }
+        p = (ngx_int_t *) ((char *) conf + cmd->offset + limit->offset);
 
         if (*p != NGX_CONF_UNSET) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" is given twice", &name);
+                               "\"%V\" is given twice", &limit->name);
             return NGX_CONF_ERROR;
         }
 
-        /* at least one code a day; histories in Redis are short lists */
+        text.data = eq + 1;
+        text.len = value[i].len - len - 1;
 
-        if (n == NGX_ERROR
-            || n > (p == &limit->interval ? 24 * 3600 * 1000
-                                          : NGX_USER_MAX_CODES))
-        {
+        n = limit->time ? ngx_parse_time(&text, 0)
+                        : ngx_atoi(text.data, text.len);
+
+        if (n == NGX_ERROR || n < limit->min || n > limit->max) {
             goto invalid;
         }
 
@@ -312,11 +371,8 @@ ngx_http_user_code_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 invalid:
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" is none of interval=0..24h, hour=0..%d, "
-                       "day=0..%d, address=0..%d", &value[i],
-                       NGX_USER_MAX_CODES, NGX_USER_MAX_CODES,
-                       NGX_USER_MAX_CODES);
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is none of %s",
+                       &value[i], all->rule);
 
     return NGX_CONF_ERROR;
 }

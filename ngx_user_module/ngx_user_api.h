@@ -14,6 +14,7 @@
 #include "ngx_user_admin_api.h"
 #include "ngx_user_code_api.h"
 #include "ngx_user_data_api.h"
+#include "ngx_user_wx_api.h"
 
 
 #define NGX_USER_ACCOUNT_ROUTES(R)                                            \
@@ -147,6 +148,7 @@
     O(location_name, STR,  1, "name of a place")                              \
     O(longitude,     STR,  1, "decimal degrees, \"\" if not told")            \
     O(latitude,      STR,  1, "decimal degrees, \"\" if not told")            \
+    O(wechat,        BOOL, 1, "logs in by WeChat too")                        \
     O(role,          STR,  1, "user or admin")                                \
     O(created_at,    TIME, 1, "when the account was opened")
 
@@ -154,7 +156,7 @@
 
 
 #define NGX_USER_ROUTES(R)                                                    \
-    NGX_USER_ACCOUNT_ROUTES(R) NGX_USER_CODE_ROUTES(R)                        \
+    NGX_USER_ACCOUNT_ROUTES(R) NGX_USER_CODE_ROUTES(R) NGX_USER_WX_ROUTES(R)  \
     NGX_USER_DATA_ROUTES(R) NGX_USER_ADMIN_ROUTES(R)
 
 #define NGX_USER_SCHEMAS(S)                                                   \

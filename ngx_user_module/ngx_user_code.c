@@ -16,8 +16,6 @@ static ngx_int_t ngx_user_queued(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_draw_code(u_char *dst);
 static ngx_int_t ngx_user_write_message(ngx_rush_req_t *q, u_char *code,
     ngx_str_t *message);
-static ngx_int_t ngx_user_address_key(ngx_rush_req_t *q, u_char *key,
-    size_t *len);
 
 
 ngx_rush_step_t  ngx_user_send_code_steps[] = {
@@ -117,7 +115,7 @@ ngx_user_send(ngx_rush_req_t *q)
 
     if (rc != NGX_OK
         || ngx_user_mac(q, p, "number", &send->target.text, 1) != NGX_OK
-        || ngx_user_address_key(q, keys[2], &len) != NGX_OK
+        || ngx_user_address_key(q, "{rush}c:a:", keys[2], &len) != NGX_OK
         || ngx_user_code_mac(q, &send->scene, &send->target, &text, mac)
            != NGX_OK)
     {
@@ -379,8 +377,9 @@ ngx_user_write_message(ngx_rush_req_t *q, u_char *code, ngx_str_t *message)
 
 /* IPv6 by the network that one customer gets */
 
-static ngx_int_t
-ngx_user_address_key(ngx_rush_req_t *q, u_char *key, size_t *len)
+ngx_int_t
+ngx_user_address_key(ngx_rush_req_t *q, const char *prefix, u_char *key,
+    size_t *len)
 {
     u_char               *p;
     rush_str_t            address;
@@ -415,7 +414,7 @@ ngx_user_address_key(ngx_rush_req_t *q, u_char *key, size_t *len)
 #endif
     }
 
-    p = ngx_cpymem(key, "{rush}c:a:", sizeof("{rush}c:a:") - 1);
+    p = ngx_cpymem(key, prefix, ngx_strlen(prefix));
     *len = p - key + NGX_USER_HEX_LEN;
 
     return ngx_user_mac(q, p, "address", &address, 1);

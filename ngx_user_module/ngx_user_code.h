@@ -110,6 +110,10 @@ ngx_int_t ngx_user_failed(ngx_rush_req_t *q, const char *what);
 ngx_int_t ngx_user_mac(ngx_rush_req_t *q, u_char *dst, const char *label,
     rush_str_t *parts, ngx_uint_t n);
 
+/* the key of the client's address; key has room for prefix and mac */
+ngx_int_t ngx_user_address_key(ngx_rush_req_t *q, const char *prefix,
+    u_char *key, size_t *len);
+
 /* the key of a code in Redis, and the mac of the code itself */
 ngx_int_t ngx_user_code_key(ngx_rush_req_t *q, rush_str_t *scene,
     ngx_user_target_t *target, u_char *key, size_t *len);

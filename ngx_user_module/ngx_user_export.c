@@ -22,6 +22,7 @@ static void ngx_user_export_cleanup(void *data);
 static ngx_int_t ngx_user_next_sessions(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_next_orders(ngx_rush_req_t *q);
 static void ngx_user_put_account(rush_buf_t *b, ngx_user_t *u);
+static void ngx_user_put_wechat(rush_buf_t *b, rush_str_t *key);
 static void ngx_user_put_session(rush_buf_t *b, ngx_rush_rows_t *rows,
     ngx_uint_t row);
 static void ngx_user_put_order(rush_buf_t *b, ngx_rush_rows_t *rows,
@@ -339,7 +340,7 @@ ngx_user_next_orders(ngx_rush_req_t *q)
 }
 
 
-/* as ngx_user_put(), but nothing is masked: it is the user's own */
+/* as ngx_user_put(), but what the user gave is not masked */
 
 static void
 ngx_user_put_account(rush_buf_t *b, ngx_user_t *u)
@@ -357,8 +358,29 @@ ngx_user_put_account(rush_buf_t *b, ngx_user_t *u)
     rush_json_str(b, "location_name", &u->location_name);
     rush_json_str(b, "longitude", &u->longitude);
     rush_json_str(b, "latitude", &u->latitude);
+    ngx_user_put_wechat(b, &u->wx_key);
     rush_json_time(b, "created_at", u->created_ms);
     rush_json_close(b, '}');
+}
+
+
+/* the end of the openid, which nobody but servers knows; "" if none */
+
+static void
+ngx_user_put_wechat(rush_buf_t *b, rush_str_t *key)
+{
+    u_char      text[8];
+    rush_str_t  masked;
+
+    masked.data = text;
+    masked.len = key->len < 8 ? 0 : 8;
+
+    if (masked.len) {
+        ngx_memcpy(text, "****", 4);
+        ngx_memcpy(text + 4, key->data + key->len - 4, 4);
+    }
+
+    rush_json_str(b, "wechat", &masked);
 }
 
 

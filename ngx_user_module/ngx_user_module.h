@@ -56,6 +56,12 @@
 #define NGX_USER_AGENT_LEN      200
 
 
+typedef struct {                        /* what "user_wechat_limit" sets */
+    ngx_int_t             address;      /* asks a minute; 0: any number */
+    ngx_int_t             waiting;      /* asks of all workers */
+} ngx_user_wx_limit_t;
+
+
 typedef struct {
     time_t                access_ttl;   /* s, the longest of all locations */
 } ngx_user_main_conf_t;
@@ -67,6 +73,7 @@ typedef struct {
     time_t                refresh_ttl;  /* s */
     ngx_flag_t            verify;
     ngx_user_code_limit_t code_limit;
+    ngx_user_wx_limit_t   wx_limit;
 } ngx_user_loc_conf_t;
 
 
@@ -82,6 +89,7 @@ typedef struct {                        /* a row of user, in r->pool */
     rush_str_t            longitude;
     rush_str_t            latitude;
     rush_str_t            hash;         /* of the password */
+    rush_str_t            wx_key;       /* "appid:openid" */
     int64_t               id;           /* 0: no such account */
     int64_t               sex;
     int64_t               roles;        /* mask, bit id - 1 */
@@ -208,6 +216,10 @@ ngx_int_t ngx_user_email(rush_str_t *s);
 
 /* the statement that finds an account by it */
 const rush_stmt_t *ngx_user_by_target(ngx_user_target_t *target);
+
+
+/* ngx_user_register.c: for an account that has none */
+ngx_int_t ngx_user_give_nickname(ngx_rush_req_t *q, ngx_user_t *u);
 
 
 /* ngx_user_token.c */

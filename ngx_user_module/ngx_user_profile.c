@@ -50,7 +50,8 @@ static const size_t  ngx_user_texts[] = {
     offsetof(ngx_user_t, location_name),
     offsetof(ngx_user_t, longitude),
     offsetof(ngx_user_t, latitude),
-    offsetof(ngx_user_t, hash)
+    offsetof(ngx_user_t, hash),
+    offsetof(ngx_user_t, wx_key)
 };
 
 #define NGX_USER_TEXTS  (sizeof(ngx_user_texts) / sizeof(size_t))
@@ -314,6 +315,7 @@ ngx_user_put(rush_buf_t *b, const char *key, ngx_user_t *u)
     rush_json_str(b, "location_name", &u->location_name);
     rush_json_str(b, "longitude", &u->longitude);
     rush_json_str(b, "latitude", &u->latitude);
+    rush_json_bool(b, "wechat", u->wx_key.len != 0);
     rush_json_text(b, "role", u->roles & RUSH_ROLE_ADMIN ? "admin" : "user");
     rush_json_time(b, "created_at", u->created_ms);
 

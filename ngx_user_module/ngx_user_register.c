@@ -17,7 +17,6 @@ static ngx_int_t ngx_user_inserted(ngx_rush_req_t *q);
 
 static ngx_int_t ngx_user_check_names(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_match_target(ngx_rush_req_t *q);
-static ngx_int_t ngx_user_give_nickname(ngx_rush_req_t *q, ngx_user_t *u);
 
 
 /* many have no username: NULL is no duplicate */
@@ -265,7 +264,7 @@ ngx_user_inserted(ngx_rush_req_t *q)
 
 /* who gives none is "user" with the end of the id */
 
-static ngx_int_t
+ngx_int_t
 ngx_user_give_nickname(ngx_rush_req_t *q, ngx_user_t *u)
 {
     u_char  *p;

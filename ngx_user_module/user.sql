@@ -1,33 +1,33 @@
 -- Statements of the accounts.  A flow has one durable effect per statement:
 -- ending all tokens of a user is one UPDATE over both tables.
 --
--- The four user_by_* statements share their list of columns, which
--- ngx_user_load() reads by position.  Deleted accounts are not found.
+-- The user_by_* statements share their list of columns, which ngx_user_load()
+-- reads by position.  Deleted accounts are not found.
 
 -- name: user_by_id
 SELECT username, mobile, email, nickname, avatar, info, signature,
-       location_name, longitude, latitude, password_hash,
+       location_name, longitude, latitude, password_hash, wx_key,
        id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE id = ? AND status <> 2;
 
 -- name: user_by_username
 SELECT username, mobile, email, nickname, avatar, info, signature,
-       location_name, longitude, latitude, password_hash,
+       location_name, longitude, latitude, password_hash, wx_key,
        id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE username = ? AND status <> 2;
 
 -- name: user_by_mobile
 SELECT username, mobile, email, nickname, avatar, info, signature,
-       location_name, longitude, latitude, password_hash,
+       location_name, longitude, latitude, password_hash, wx_key,
        id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE mobile = ? AND status <> 2;
 
 -- name: user_by_email
 SELECT username, mobile, email, nickname, avatar, info, signature,
-       location_name, longitude, latitude, password_hash,
+       location_name, longitude, latitude, password_hash, wx_key,
        id, sex, roles, status, token_version, fail_ms, created_ms, fails
   FROM user
  WHERE email = ? AND status <> 2;

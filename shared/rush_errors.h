@@ -59,6 +59,12 @@
     E(ROLE_IN_USE,       10044,  200, "somebody has this role")               \
     E(ROLE_FIXED,        10045,  200, "role 1 cannot be changed")             \
     E(ROLES_FULL,        10046,  200, "there are 62 roles already")           \
+    E(WX_CODE_INVALID,   10050,  200, "WeChat code is wrong, used or too old")\
+    E(WX_DATA_INVALID,   10051,  200, "phone number of WeChat is not valid")  \
+    E(WX_BOUND,          10052,  200, "WeChat is bound already")              \
+    E(WX_DENIED,         10053,  200, "WeChat has blocked this user")         \
+    E(WX_UNAVAILABLE,    10054,  503, "WeChat is away, try with a new code")  \
+    E(LAST_LOGIN,        10055,  200, "no other way to log in is left")       \
                                                                               \
     E(PRODUCT_IN_USE,    20001,  200, "product is in a running activity")     \
     E(PRODUCT_STOCK,     20002,  200, "not enough stock")                     \

@@ -109,6 +109,21 @@ refused('no thread pool', sub { s/rush_thread_pool rush;// },
         qr/"user_api" needs "rush_thread_pool"/);
 refused('thread pool', sub { s/rush_thread_pool rush;/rush_thread_pool x;/ },
         qr/"x"/);
+
+foreach (['user_wechat_limit address=1001', qr/is none of address=0\.\.1000/],
+         ['user_wechat_limit waiting=0', qr/"waiting=0" is none of/],
+         ['user_wechat_limit waiting=', qr/"waiting=" is none of/],
+         ['user_wechat_limit =1', qr/"=1" is none of/],
+         ['user_wechat_limit day=1', qr/"day=1" is none of/],
+         ['user_wechat_limit waiting=1 waiting=2', qr/"waiting" is given tw/],
+         ['user_wechat_limit', qr/invalid number of arguments/],
+         ['user_code_limit hour=-1', qr/"hour=-1" is none of interval=0/],
+         ['user_code_limit interval=x', qr/"interval=x" is none of/])
+{
+    my ($line, $like) = @$_;
+    refused($line, sub { s/(?=rush_thread_pool rush;)/$line;\n/ }, $like);
+}
+
 refused('no redis', sub { s/rush_redis [^;]*;// }, qr/rush_redis/);
 refused('no mysql', sub { s/rush_mysql [^;]*;// }, qr/rush_mysql/);
 refused('no key', sub { s/rush_jwt_key [^;]*;// }, qr/rush_jwt_key/);

@@ -50,8 +50,8 @@ subtest 'by username' => sub {
     like($r->{body}, qr/"id":"\d+"/, 'the id is a string');
     like($u->{created_at}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     is_deeply([sort keys %$u], [sort qw(id username mobile email nickname
-        avatar sex info signature location_name longitude latitude role
-        created_at)], 'nothing else is told');
+        avatar sex info signature location_name longitude latitude wechat
+        role created_at)], 'nothing else is told');
 
     is($d->{token_type}, 'Bearer');
     is($d->{expires_in}, 7200);

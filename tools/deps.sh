@@ -5,7 +5,8 @@
 # Debian packages: what is missing is installed, and said.
 
 PACKAGES_build="gcc make perl pkg-config nginx nginx-dev libhiredis-dev
-    libmariadb-dev libssl-dev libcrypt-dev libinih-dev libcurl4-openssl-dev"
+    libmariadb-dev libssl-dev libcrypt-dev libinih-dev libcurl4-openssl-dev
+    libjansson-dev"
 PACKAGES_run="nginx redis-server redis-tools mariadb-server-core
     mariadb-client-core openssl curl util-linux perl"
 PACKAGES_test="libredis-perl libdbd-mariadb-perl libjson-validator-perl
@@ -13,7 +14,7 @@ PACKAGES_test="libredis-perl libdbd-mariadb-perl libjson-validator-perl
 PACKAGES_lint="clang clang-tidy cppcheck lua-check shellcheck systemd"
 PACKAGES_chaos="faketime"
 PACKAGES_model="gcc spin"
-PACKAGES_fuzz="clang libclang-rt-14-dev libjansson-dev"
+PACKAGES_fuzz="clang libclang-rt-14-dev"
 PACKAGES_bench="wrk nghttp2-client libredis-perl libdbd-mariadb-perl"
 PACKAGES_deb="debhelper dpkg-dev fakeroot"
 

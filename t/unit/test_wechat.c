@@ -18,6 +18,7 @@
 #define APPID  "wx4f4bc4dec97d474b"
 #define KEY    "tiihtNczf5v6AKRyjwEUhQ=="
 #define IV     "r7BXXKkLb8qrSNn05n0qiA=="
+#define NOW    1477314200               /* s, just after the sample was made */
 
 
 static const char  sample[] =
@@ -231,7 +232,13 @@ test_open_phone(void **state)
           "\"15112345678\",\"countryCode\":\"49\"," MARK "}",
           "+4915112345678" },
         { "{\"purePhoneNumber\":\"13580006666\",\"countryCode\":\"86\","
-          "\"watermark\":{\"appid\":\"wx4f4bc4dec97d474c\"}}", NULL },
+          "\"watermark\":{\"timestamp\":1477314187,\"appid\":"
+          "\"wx4f4bc4dec97d474c\"}}", NULL },
+        { "{\"purePhoneNumber\":\"13580006666\",\"countryCode\":\"86\","
+          "\"watermark\":{\"appid\":\"" APPID "\"}}", NULL },
+        { "{\"purePhoneNumber\":\"13580006666\",\"countryCode\":\"86\","
+          "\"watermark\":{\"timestamp\":\"1477314187\",\"appid\":\"" APPID
+          "\"}}", NULL },
         { "{\"purePhoneNumber\":\"13580006666\",\"countryCode\":\"86\"}",
           NULL },
         { "{\"purePhoneNumber\":\"1358000666\",\"countryCode\":\"86\","
@@ -259,12 +266,13 @@ test_open_phone(void **state)
 
         if (cases[i].mobile) {
             assert_int_equal(rush_wx_open_phone(key, &data, &iv, APPID,
-                                                mobile), RUSH_WX_OK);
+                                                NOW, mobile), RUSH_WX_OK);
             assert_string_equal(mobile, cases[i].mobile);
 
         } else {
             assert_int_equal(rush_wx_open_phone(key, &data, &iv, APPID,
-                                                mobile), RUSH_WX_BAD_DATA);
+                                                NOW, mobile),
+                             RUSH_WX_BAD_DATA);
             assert_string_equal(mobile, "");
         }
 
@@ -277,7 +285,19 @@ static void
 test_phone(void **state)
 {
     char     mobile[RUSH_WX_MOBILE];
+    size_t   i;
     int64_t  code;
+
+    static const struct {
+        int64_t        age;
+        rush_wx_rc_e   rc;
+    } ages[] = {
+        { 0, RUSH_WX_OK },
+        { RUSH_WX_AGE, RUSH_WX_OK },
+        { RUSH_WX_AGE + 1, RUSH_WX_BAD_DATA },
+        { -RUSH_WX_AGE, RUSH_WX_OK },
+        { -RUSH_WX_AGE - 1, RUSH_WX_BAD_DATA }
+    };
 
     static const char  good[] = "{\"errcode\":0,\"errmsg\":\"ok\","
         "\"phone_info\":{\"phoneNumber\":\"13580006666\","
@@ -288,15 +308,27 @@ test_phone(void **state)
     static const char  old[] = "{\"errcode\":42001,\"errmsg\":\"expired\"}";
     static const char  none[] = "{\"errcode\":0}";
 
-    assert_int_equal(rush_wx_phone(good, strlen(good), APPID, mobile, &code),
+    assert_int_equal(rush_wx_phone(good, strlen(good), APPID, 1637744280,
+                                   mobile, &code),
                      RUSH_WX_OK);
     assert_string_equal(mobile, "13580006666");
 
-    assert_int_equal(rush_wx_phone(good, strlen(good), "wx0", mobile, &code),
+    assert_int_equal(rush_wx_phone(good, strlen(good), "wx0", 1637744280,
+                                   mobile, &code),
                      RUSH_WX_BAD_DATA);
-    assert_int_equal(rush_wx_phone(old, strlen(old), APPID, mobile, &code),
+    for (i = 0; i < unit_count(ages); i++) {
+        assert_int_equal(rush_wx_phone(good, strlen(good), APPID,
+                                       1637744274 + ages[i].age, mobile,
+                                       &code), ages[i].rc);
+        assert_string_equal(mobile, ages[i].rc == RUSH_WX_OK ? "13580006666"
+                                                             : "");
+    }
+
+    assert_int_equal(rush_wx_phone(old, strlen(old), APPID, 1637744280,
+                                   mobile, &code),
                      RUSH_WX_BAD_TOKEN);
-    assert_int_equal(rush_wx_phone(none, strlen(none), APPID, mobile, &code),
+    assert_int_equal(rush_wx_phone(none, strlen(none), APPID, 1637744280,
+                                   mobile, &code),
                      RUSH_WX_BAD_DATA);
 }
 
