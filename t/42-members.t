@@ -18,9 +18,7 @@ use Test::More;
 
 my $SOME = 22;          # members at a time
 
-my $t = RushTest->new(courier => 1, nginx => { extra_http =>
-    'user_bcrypt_cost 4; user_code_limit interval=0 hour=0 day=0 address=0;'
-});
+my $t = RushTest::Routes::world();
 my $all = RushTest::Routes->new($t);
 my $json = JSON::PP->new->canonical->allow_nonref;
 
@@ -82,6 +80,7 @@ sub changes {
                 $v = $word{$v} // $v;
                 $v =~ s/^user\d+$/NICK/ if $name eq 'nickname';
                 $v =~ s/^b\d+\@/MAIL@/ if $name eq 'email';
+                $v =~ s/oSample\d+/OPENID/ if $name eq 'wx_key';
                 $v -= $was->{total} if $was && $name eq 'total';
                 $v = 'GIVEN' if grep { !ref && $_ eq $v }
                     values %{$q->{data} || {}};
@@ -121,7 +120,8 @@ sub try_it {
                                  $no) }, 10, 'the order')
         if defined $no && $id =~ /^seckill_buy/;
 
-    my $user = $id eq 'user_register' ? $r->{json}{data}{user}{id} : undef;
+    my $user = $id =~ /^user_(?:register|wx_mini_auth)$/ ?
+        $r->{json}{data}{user}{id} : undef;
 
     return ($r, changes($before, $all->all_rows(), $q, $user));
 }

@@ -17,9 +17,7 @@ use RushTest;
 use RushTest::Routes;
 use Test::More;
 
-my $t = RushTest->new(nginx => { extra_http =>
-    'user_bcrypt_cost 4; user_code_limit interval=0 hour=0 day=0 address=0;'
-});
+my $t = RushTest::Routes::world();
 my $all = RushTest::Routes->new($t);
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $mark = 'z' . (10 + int rand 89);         # of all that must not run
@@ -47,7 +45,8 @@ my $serial = 100;
 # not text of any kind: what they take has a form of its own
 my %formed = map { $_ => 1 } qw(username mobile email account scene
     longitude latitude avatar image qr_code postcode ticket code
-    refresh_token password old_password new_password);
+    refresh_token password old_password new_password iv encrypted_data
+    phone_code);
 
 # several lines are good there
 my %lines = map { $_ => 1 } qw(info desc description text);

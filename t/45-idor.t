@@ -15,9 +15,7 @@ use RushTest;
 use RushTest::Routes;
 use Test::More;
 
-my $t = RushTest->new(courier => 1, nginx => { extra_http =>
-    'user_bcrypt_cost 4; user_code_limit interval=0 hour=0 day=0 address=0;'
-});
+my $t = RushTest::Routes::world();
 my $all = RushTest::Routes->new($t);
 my $json = JSON::PP->new->canonical->allow_nonref;
 

@@ -6,7 +6,9 @@ package RushTest::Routes;
 # that a test can go through all of them.  A new route without a row in
 # %samples makes the tests that use this fail.
 #
-#   my $all = RushTest::Routes->new($t);     nginx with verify off, courier
+#   my $t = RushTest::Routes::world(%o);     with a courier and a stand-in for
+#                         WeChat, serving; o of RushTest
+#   my $all = RushTest::Routes->new($t);
 #   $all->routes()        { id, method, path, auth => '', 'optional', 'user',
 #                         'admin' or 'internal', permission, params => [],
 #                         fields => [{ name, in => 'path', 'query', 'header',
@@ -26,7 +28,8 @@ use warnings;
 use strict;
 
 use JSON::PP ();
-use RushTest::Data;
+use RushTest;
+use RushTest::Wechat;
 
 our $PASSWORD = 'canary-pw heron 7';
 
@@ -114,6 +117,15 @@ my %samples = (
         return { ticket => $self->ticket('bind', 'b' . ++$serial
                                          . '@example.com') };
     } },
+    user_wx_mini_auth => { body => sub { +{ code => wx_code() } } },
+    user_wx_mini_bind => { body => sub { +{ code => wx_code() } } },
+    user_wx_mini_unbind => { body => sub {
+        my ($self, $who) = @_;
+        $self->{t}->do('UPDATE user SET wx_key = ? WHERE id = ?',
+                       "$RushTest::Wechat::APPID:oSample" . ++$serial,
+                       $who->{id});
+        return {};
+    } },
     user_close => { body => { password => $PASSWORD } },
     user_sessions => {}, user_addresses => {}, user_sponsors => {},
     user_stats => {}, user_export => {},
@@ -145,6 +157,28 @@ my %samples = (
     user_role_change => { of => 'role', body => { permissions => [] } },
     user_role_delete => { of => 'role' },
 );
+
+
+sub world {
+    my (%o) = @_;
+
+    my $port = RushTest::Backend::free_port();
+    my $t = RushTest->new(
+        start => 0, courier => 1,
+        consumer_conf => { wechat => RushTest::Wechat::conf($port) },
+        nginx => { extra_http => 'user_bcrypt_cost 4; user_wechat_limit'
+            . ' address=0; user_code_limit interval=0 hour=0 day=0'
+            . ' address=0;' }, %o);
+
+    RushTest::Wechat::add($t, $port);
+    $t->start(qw(redis mysql wechat consumer nginx));
+    $t->wait_ready();
+
+    return $t;
+}
+
+
+sub wx_code { return RushTest::Wechat::code('ok', 'oSample' . ++$serial) }
 
 
 sub new {
