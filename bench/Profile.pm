@@ -6,10 +6,9 @@ package Profile;
 # same pool, a token with and without the table of revoked ones, the lag of
 # the event loop while passwords are hashed.
 #
-#   perl -Ibench -MProfile -e 'Profile::main(@ARGV)' [--quick]
-#
-# or, in another program, Profile::figures(%o): rows of [name, result, must],
-# o: quick => 1, say => sub.
+#   my $section = Profile::run($load, $quick);      of results.md
+#   my @rows = Profile::figures(load => $load, quick => 1, say => sub);
+#                       [name, result, must], ...
 
 use warnings;
 use strict;
@@ -28,11 +27,17 @@ my $users = 1000;
 my $first = 5_000_000;
 
 
-sub main {
-    my @rows = figures(quick => scalar(grep { $_ eq '--quick' } @_),
+sub run {
+    my ($bin, $quick) = @_;
+
+    my @rows = figures(load => $bin, quick => $quick,
                        say => sub { print "   @_\n" });
-    print "\n", map { "| $_->[0] | $_->[1] | $_->[2] |\n" }
-        ['what', 'result', 'must'], ['---', '---', '---'], @rows;
+
+    return "## Accounts\n\nOne worker with its hashing threads on one core, "
+        . "the load generator and MariaDB on the other; bcrypt of cost 10.  "
+        . "Made by `bench/run --accounts`.\n\n"
+        . join '', map { "| $_->[0] | $_->[1] | $_->[2] |\n" }
+            ['what', 'result', 'must'], ['---', '---', '---'], @rows;
 }
 
 
@@ -46,7 +51,6 @@ sub figures {
     $o{n} = $o{quick} ? 5_000 : 30_000;
 
     build_module();
-    build_load();
 
     my $t = RushTest->new(
         consumer => 0,
@@ -102,12 +106,6 @@ sub build_module {
 }
 
 
-sub build_load {
-    compile("$root/bench/load.c $root/shared/rush_*.c -lcrypto -lhiredis "
-            . '-lcrypt', "$RushTest::BUILD/load");
-}
-
-
 sub token {
     my ($t, %o) = @_;
 
@@ -129,8 +127,8 @@ sub profile {
     my (@ratio, @bare, @full);
 
     foreach (1 .. $o{rounds}) {
-        push @bare, load($t, "/bench/row/$first", $o{n});
-        push @full, load($t, '/api/v1/user/profile', $o{n});
+        push @bare, load($t, "/bench/row/$first", %o);
+        push @full, load($t, '/api/v1/user/profile', %o);
         push @ratio, $full[-1] / $bare[-1];
     }
 
@@ -141,10 +139,11 @@ sub profile {
 
 
 sub load {
-    my ($t, $path, $n) = @_;
+    my ($t, $path, %o) = @_;
 
+    my $n = $o{n};
     my $url = 'http://127.0.0.1:' . $t->port('nginx') . $path;
-    my $text = `taskset -c 1 $RushTest::BUILD/load -c 32 -n $n -w 500 -m GET \\
+    my $text = `taskset -c 1 $o{load} -c 32 -n $n -w 500 -m GET \\
         -B -k $t->{dir}/jwt.key -u $first -U $users $url`;
     my $r = decode_json($text);
 

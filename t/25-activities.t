@@ -137,7 +137,8 @@ subtest 'create' => sub {
               [$product, "It's \"x\" \\", 500, 1, $start, $start + 9000, 10,
                0, 1, 1800, 'draft', 1], 'a draft with defaults');
     ok(!$d->{warm}, 'not warm');
-    is_deeply(get($id), $d, 'read');
+    # the controller may have looked at it by now
+    is_deeply({ %{get($id)}, applied => $d->{applied} }, $d, 'read');
     is($t->value('SELECT price FROM seckill_price WHERE activity_id = ? AND '
                  . 'price_ver = 1', $id), 500, 'its price is kept');
 
