@@ -112,7 +112,9 @@ main(int argc, char **argv)
 
     d.stop_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
-    if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0) {
+    if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0
+        || rush_redis_init() != RUSH_OK)
+    {
         fprintf(stderr, "rush-consumer: cannot start: %s\n",
                 strerror(errno));
         rush_conf_free(&d.conf);
