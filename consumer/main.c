@@ -79,7 +79,7 @@ static const char  rush_usage[] =
 int
 main(int argc, char **argv)
 {
-    int             rc;
+    int             rc, failed;
     rush_daemon_t   d;
     rush_options_t  o;
 
@@ -94,11 +94,15 @@ main(int argc, char **argv)
         return rush_print_metrics();
     }
 
+    /* of a tool 1 is an answer */
+
+    failed = (o.dead != NULL || o.reconcile) ? 2 : 1;
+
     rc = rush_conf_read(&d.conf, o.conf, stderr);
 
     if (rc != 0) {
         rush_conf_free(&d.conf);
-        return 1;
+        return failed;
     }
 
     if (o.test) {
@@ -118,7 +122,7 @@ main(int argc, char **argv)
         fprintf(stderr, "rush-consumer: cannot start: %s\n",
                 strerror(errno));
         rush_conf_free(&d.conf);
-        return 1;
+        return failed;
     }
 
     if (o.dead != NULL || o.reconcile) {
