@@ -310,6 +310,8 @@ redisReply *rush_redis_pull(rush_redis_t *rd);
  */
 redisReply *rush_redis_script(rush_redis_t *rd, unsigned lua,
     int64_t activity, const char *keys, rush_args_t *argv);
+/* before threads; RUSH_ERROR: no memory, errno is set */
+int rush_redis_init(void);
 const char *rush_redis_sha(unsigned lua);       /* 40 hex digits */
 
 /* SCRIPT LOAD; RUSH_ERROR (logged) when refused or lost */

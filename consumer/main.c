@@ -86,7 +86,7 @@ static const char  rush_usage[] =
 int
 main(int argc, char **argv)
 {
-    int             rc;
+    int             rc, failed;
     rush_daemon_t   d;
     rush_options_t  o;
 
@@ -101,11 +101,15 @@ main(int argc, char **argv)
         return rush_print_metrics();
     }
 
+    /* of a tool 1 is an answer */
+
+    failed = (o.dead != NULL || o.reconcile || o.verify) ? 2 : 1;
+
     rc = rush_conf_read(&d.conf, o.conf, stderr);
 
     if (rc != 0) {
         rush_conf_free(&d.conf);
-        return 1;
+        return failed;
     }
 
     if (o.test) {
@@ -120,12 +124,13 @@ main(int argc, char **argv)
     d.stop_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
     if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0
+        || rush_redis_init() != RUSH_OK
         || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     {
         fprintf(stderr, "rush-consumer: cannot start: %s\n",
                 strerror(errno));
         rush_conf_free(&d.conf);
-        return 1;
+        return failed;
     }
 
     if (o.dead != NULL || o.reconcile || o.verify) {

@@ -391,7 +391,7 @@ ngx_user_put_tokens(ngx_rush_req_t *q, ngx_user_flow_t *flow)
     text.len = ngx_rush_token(&claims, token);
 
     if (text.len == 0) {
-        ngx_log_error(NGX_LOG_ALERT, q->r->connection->log, 0,
+        ngx_log_error(NGX_LOG_ERR, q->r->connection->log, 0,
                       "access token cannot be signed");
         rush_buf_reset(&q->out);
         return NGX_ERROR;

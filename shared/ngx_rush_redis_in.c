@@ -146,6 +146,15 @@ ngx_rush_lane_feed(ngx_rush_lane_t *lane, u_char *buf, size_t size)
         }
     }
 
+    if (lane->incomplete && lane->head == NULL
+        && lane->state != NGX_RUSH_LANE_CONNECTING)
+    {
+        /* half of one: the next answer would be read as its end */
+
+        why = "reply to no command";
+        goto failed;
+    }
+
     if (lane->incomplete <= NGX_RUSH_REPLY_MAX) {
         return NGX_OK;
     }

@@ -114,6 +114,11 @@ subtest 'options' => sub {
        . (RushTest::slurp("$RushTest::ROOT/shared/rush_base.h")
           =~ /RUSH_VERSION +"([^"]+)"/)[0] . "\n", 'version');
 
+    foreach ([qw(--reconcile)], [qw(--dead-letters list)]) {
+        ($rc) = run({}, '-c', "$dir/there-is-none", @$_);
+        is($rc, 2, "@$_ without settings: could not look");
+    }
+
     foreach (['--nonsense'], ['word'], ['--repair'], ['--dry-run'],
              ['-t', 'word'], ['-c'], ['--dead-letters'],
              [qw(--dead-letters show 1 2)], [qw(--reconcile now)])

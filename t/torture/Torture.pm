@@ -68,7 +68,7 @@ sub new {
     # the loader keeps what it took, and is not known behind our malloc();
     # MariaDB's library loses a result's columns when one has no memory
     RushTest::spew("$t->{dir}/lsan", "leak:dl_open_worker\nleak:_dl_\n"
-                   . "leak:mysql_stmt_prepare\n");
+                   . "leak:mysql_stmt_prepare\nleak:mysql_real_query\n");
 
     foreach my $name (qw(nginx consumer)) {
         my $env = $t->daemon($name)->{env};

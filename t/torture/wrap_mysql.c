@@ -239,3 +239,56 @@ PAIR(0, int, 1, mysql_stmt_execute, (int *ret, MYSQL_STMT *h), (ret, h), h,
      MYSQL_STMT *, NULL, h)
 PAIR(1, int, 1, mysql_stmt_store_result, (int *ret, MYSQL_STMT *h), (ret, h), h,
      MYSQL_STMT *, NULL, h)
+
+
+/*
+ * What libraries make once, when a process starts: without memory the C
+ * library's names of services (which the client of MySQL asks for) and
+ * OpenSSL's tables are used half made, or are lost.
+ */
+
+int
+mysql_server_init(int argc, char **argv, char **groups)
+{
+    int  rc;
+
+    REAL(int, mysql_server_init, (int, char **, char **))
+
+    torture_spare(1);
+    rc = real(argc, argv, groups);
+    torture_spare(0);
+
+    return rc;
+}
+
+
+void *
+OSSL_LIB_CTX_get0_global_default(void)
+{
+    void  *ctx;
+
+    REAL(void *, OSSL_LIB_CTX_get0_global_default, (void))
+
+    torture_spare(1);
+    ctx = real();
+    torture_spare(0);
+
+    return ctx;
+}
+
+
+/* once, too: see rush_redis_init() */
+
+void *
+EVP_MD_fetch(void *ctx, const char *name, const char *properties)
+{
+    void  *md;
+
+    REAL(void *, EVP_MD_fetch, (void *, const char *, const char *))
+
+    torture_spare(1);
+    md = real(ctx, name, properties);
+    torture_spare(0);
+
+    return md;
+}
