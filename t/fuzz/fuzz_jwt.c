@@ -123,7 +123,7 @@ fuzz_equal(const rush_claims_t *a, const rush_claims_t *b)
 {
     return a->user == b->user && a->session == b->session
            && a->version == b->version && a->issued == b->issued
-           && a->expires == b->expires && a->role == b->role;
+           && a->expires == b->expires && a->roles == b->roles;
 }
 
 
@@ -283,11 +283,12 @@ static int
 ref_claims(json_t *o, int64_t now, rush_claims_t *c)
 {
     int64_t      nbf;
-    json_t      *role;
+    json_t      *role, *roles;
     const char  *jti;
 
     nbf = 0;
     role = json_object_get(o, "role");
+    roles = json_object_get(o, "roles");
     jti = json_string_value(json_object_get(o, "jti"));
 
     if (!ref_is(o, "iss", "rush") || !ref_audience(json_object_get(o, "aud"))
@@ -297,15 +298,20 @@ ref_claims(json_t *o, int64_t now, rush_claims_t *c)
         || !ref_number(o, "iat", &c->issued, 1)
         || !ref_number(o, "nbf", &nbf, 0)
         || !ref_number(o, "ver", &c->version, 0)
+        || !ref_number(o, "roles", &c->roles, 0)
         || jti == NULL || jti[0] == '\0')
     {
         return 0;
     }
 
-    c->role = ref_is(o, "role", "admin");
-
-    if (role != NULL && !c->role && !ref_is(o, "role", "user")) {
+    if (role != NULL && !ref_is(o, "role", "admin")
+        && !ref_is(o, "role", "user"))
+    {
         return 0;
+    }
+
+    if (roles == NULL) {
+        c->roles = ref_is(o, "role", "admin");
     }
 
     return c->user != 0 && c->expires != 0 && c->expires < 1LL << 53
@@ -324,7 +330,7 @@ ref_minus(const unsigned char *p, size_t len, json_t *o)
     json_t         *v;
     unsigned char   text[BIG];
 
-    static const char  *names[] = { "iat", "nbf", "ver" };
+    static const char  *names[] = { "iat", "nbf", "ver", "roles" };
 
     n = ref_base64url(text, p, len);
 

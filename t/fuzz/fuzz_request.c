@@ -21,6 +21,7 @@
 
 #include "fuzz_nginx.h"
 #include "rush_jwt.h"
+#include "rush_permissions.h"
 
 
 #define MAX_REQUEST  (64 * 1024)
@@ -241,7 +242,7 @@ fuzz_token(unsigned role, unsigned char *dst)
     c.session = session;
     c.issued = fuzz_now() / 1000;
     c.expires = c.issued + 3600;
-    c.role = role ? RUSH_ROLE_ADMIN : RUSH_ROLE_USER;
+    c.roles = role ? rush_role_bit(5) : 0;     /* see fuzz_rows.c */
 
     return rush_jwt_sign(jwt, &c, dst);
 }

@@ -35,7 +35,8 @@ static const struct {
     { "username", "alice" }, { "mobile", "13800138000" },
     { "email", "a@example.com" }, { "token_version", "0" },
     { "cancel_reason", "user" }, { "stock_state", "0" },
-    { "role", "0" }, { "total", "100" },
+    { "roles", "0" }, { "permissions", "4611686018427387903" },
+    { "total", "100" },
     { "price", "1000" }, { "", "1" }
 };
 
