@@ -65,15 +65,7 @@ sub email { return 'user' . $serial++ . '@example.com' }
 
 sub ask {
     my ($scene, $target) = @_;
-
-    my $r;
-
-    # a Redis of just now may be busy
-    $t->wait_for(sub {
-        $r = $t->send_code($scene, $target);
-        return $r->{status} != 503;
-    }, 5, 'an answer');
-
+    my $r = $t->not_busy(sub { $t->send_code($scene, $target) });
     is($r->{code}, 0, "asked for $target") or diag($r->{body});
 }
 

@@ -93,6 +93,18 @@ sub send_code {
 }
 
 
+# the answer of what is asked again while a server of just now is busy
+
+sub not_busy {
+    my ($self, $sub) = @_;
+
+    my $r;
+
+    $self->wait_for(sub { ($r = $sub->())->{status} != 503 }, 5, 'an answer');
+    return $r;
+}
+
+
 sub messages {
     my ($self) = @_;
     return map { $json->decode($_) }
