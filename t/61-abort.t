@@ -18,7 +18,8 @@ use Time::HiRes qw(sleep time);
 
 my $t = RushTest->new(
     proxy => [qw(nginx_redis nginx_mysql)],
-    nginx => { workers => 1 },
+    nginx => { workers => 1,
+               mysql_args => 'timeout=20s connect_timeout=20s' },
 );
 my $redis = $t->proxy('nginx_redis');
 my $mysql = $t->proxy('nginx_mysql');
@@ -49,6 +50,16 @@ sub leave {
 }
 
 
+# a few connections to MySQL: one that is made while answers are late takes
+# its time, and the roles are read beside us
+
+sub connected {
+    $mysql->delay(100);
+    $t->burst([({ path => '/api/v1/orders', user => 1 }) x 12], conns => 6,
+              sync => 1, record => 0);
+}
+
+
 # each answer of this backend takes 300 ms: the n-th wait is aborted in its
 # middle, or a later one when statements are prepared first; the log tells
 # which step that was
@@ -60,6 +71,7 @@ sub leaves_in {
     my $unit = 0.3 * $RushTest::SLOW;
     my ($text, $tries) = ('', 0);
 
+    connected() if $proxy == $mysql;
     $proxy->delay(1000 * $unit);
 
     # a statement is prepared once a connection, so there may be more waits
