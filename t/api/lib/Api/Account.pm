@@ -50,6 +50,11 @@ sub user_register {
 
     my ($name, $password) = @{$c->{v}}{qw(username password)};
 
+    # nobody has got one
+    return want($c, qw(BAD_REQUEST CODE_WRONG TICKET_INVALID WEAK_PASSWORD
+                       USER_EXISTS))
+        if grep { defined $c->{v}{$_} } qw(code ticket);
+
     # of this seed's names alone
     return want($c, 'BAD_REQUEST')
         if ($name // '') !~ /^[A-Za-z][A-Za-z0-9._-]{2,31}$/;
@@ -84,7 +89,15 @@ sub user_login {
     my @given = grep { defined $c->{v}{$_} }
         qw(account username mobile email);
 
+    my @proofs = grep { defined $c->{v}{$_} } qw(password code ticket);
+
+    return want($c, 'BAD_REQUEST') if @proofs != 1;
+
+    # nobody has got one
+    return want($c, 'BAD_REQUEST', 'TICKET_INVALID')
+        if $proofs[0] eq 'ticket';
     return want($c, 'BAD_REQUEST') if @given != 1;
+    return want($c, 'BAD_REQUEST', 'CODE_WRONG') if $proofs[0] eq 'code';
 
     my $account = $given[0] =~ /^(?:account|username)$/
         ? $m->{accounts}{lc $c->{v}{$given[0]}} : undef;
