@@ -118,7 +118,7 @@ subtest 'masks' => sub {
                        token => $u->{access_token}),
                $t->login('mia', $good), $t->get($profile,
                        token => $u->{access_token}));
-    unlike($_->{body}, qr/13812345678|eee/, 'nor where it is written')
+    unlike($_->{body}, qr/13812345678|e{20}/, 'nor where it is written')
         foreach @all;
 };
 
