@@ -181,7 +181,8 @@ sub sessions {
     foreach my $s (@{$p->{sessions}}) {
         my $over = $s->{state} =~ /^end/;
 
-        next if $s->{state} eq 'maybe';
+        # of a clock that was ahead, it begins to hold later
+        next if $s->{state} eq 'maybe' || ($o{shifted} && !$over);
 
         foreach my $node (qw(nginx node2)) {
             my $ok = sub {

@@ -151,7 +151,7 @@ sub take {
 }
 
 
-# a token that is not good (any more)
+# a token that is not good: any more, or on a node whose clock is behind
 
 sub out {
     my ($self, $o, $t0) = @_;
@@ -160,7 +160,7 @@ sub out {
 
     $self->wrong('live', '%s: a token that holds was refused', $o->{op})
         if $s->{state} eq 'live';
-    $s->{state} = 'ending' if $s->{state} ne 'ended';
+    $s->{state} = 'maybe' if $s->{state} eq 'live';
 }
 
 
