@@ -19,7 +19,6 @@
 
 
 static void rush_asker_redis(rush_asker_t *ar);
-static int rush_asker_join(rush_asker_t *ar);
 static int rush_asker_tell(rush_asker_t *ar);
 static void rush_asker_place(rush_asker_t *ar, const rush_ask_t *ask);
 static int rush_asker_write(rush_asker_t *ar, const rush_ask_t *ask);
@@ -48,6 +47,8 @@ rush_asker_run(rush_daemon_t *d)
 
     ar->daemon = d;
     ar->rd = rush_redis_create(d, "wechat");
+    ar->inbox = (rush_inbox_t) { d, ar->rd, &ar->args, RUSH_ASK_KEY,
+                                 RUSH_ASK_POLL, 0 };
     ar->multi = curl_multi_init();
     rc = (ar->rd != NULL && ar->multi != NULL) ? RUSH_OK : RUSH_ERROR;
 
@@ -103,13 +104,15 @@ rush_asker_redis(rush_asker_t *ar)
         return;
     }
 
-    if (ar->generation != rush_redis_generation(ar->rd)) {
+    if (ar->inbox.generation != rush_redis_generation(ar->rd)) {
 
-        if (rush_asker_join(ar) != RUSH_OK) {
+        /* a stream that is not there tells workers that nobody would answer */
+
+        if (rush_inbox_join(&ar->inbox) != RUSH_OK) {
             return;
         }
 
-        ar->generation = rush_redis_generation(ar->rd);
+        ar->inbox.generation = rush_redis_generation(ar->rd);
     }
 
     if (rush_asker_tell(ar) != RUSH_OK) {
@@ -124,27 +127,6 @@ rush_asker_redis(rush_asker_t *ar)
                                && ar->flying == 0
                                ? ar->daemon->conf.block : 0);
     }
-}
-
-
-/* a stream that is not there tells workers that nobody would answer */
-
-static int
-rush_asker_join(rush_asker_t *ar)
-{
-    int          rc;
-    redisReply  *reply;
-
-    reply = rush_redis_words(ar->rd, "XGROUP", "CREATE", RUSH_ASK_KEY,
-                             RUSH_GROUP, "0", "MKSTREAM", NULL);
-
-    rc = (reply != NULL && (rush_reply_is(reply, "BUSYGROUP")
-                            || rush_reply_ok(reply, "xgroup")))
-         ? RUSH_OK : RUSH_ERROR;
-
-    freeReplyObject(reply);
-
-    return rc;
 }
 
 
@@ -245,60 +227,22 @@ rush_asker_write(rush_asker_t *ar, const rush_ask_t *ask)
 static int
 rush_asker_read(rush_asker_t *ar, size_t n, int64_t block)
 {
-    int           rc;
-    redisReply   *reply;
-    rush_args_t  *a;
+    int                rc;
+    redisReply        *reply;
+    const redisReply  *entries;
 
-    a = &ar->args;
+    rc = rush_inbox_read(&ar->inbox, n, block, 1, ">", &reply, &entries);
 
-    rush_arg_text(a, "XREADGROUP");
-    rush_arg_text(a, "GROUP");
-    rush_arg_text(a, RUSH_GROUP);
-    rush_arg_text(a, ar->daemon->conf.name);
-    rush_arg_text(a, "COUNT");
-    rush_arg_int(a, (int64_t) n);
-
-    if (block > 0) {
-        rush_arg_text(a, "BLOCK");
-        rush_arg_int(a, block);
-    }
-
-    rush_arg_text(a, "NOACK");
-    rush_arg_text(a, "STREAMS");
-    rush_arg_text(a, RUSH_ASK_KEY);
-    rush_arg_text(a, ">");
-
-    reply = rush_redis_call(ar->rd, a);
-
-    if (reply == NULL) {
-        return RUSH_ERROR;
-    }
-
-    if (rush_reply_is(reply, "NOGROUP") || rush_reply_is(reply, "UNBLOCKED")) {
-
-        /* Redis has lost its data: the group is made again */
-
-        freeReplyObject(reply);
-        ar->generation = 0;
-        (void) rush_wait(ar->daemon, RUSH_ASK_POLL);
-
-        return RUSH_ERROR;
-    }
-
-    rc = RUSH_ERROR;
-
-    if (rush_reply_ok(reply, "xreadgroup")) {
-        rc = RUSH_OK;
-
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1
-            && reply->element[0]->type == REDIS_REPLY_ARRAY
-            && reply->element[0]->elements == 2)
-        {
-            rc = rush_asker_take(ar, reply->element[0]->element[1]);
-        }
-
-    } else {
+    if (rc == RUSH_INBOX_REFUSED) {
         (void) rush_wait(ar->daemon, 10 * RUSH_ASK_POLL);
+    }
+
+    if (rc != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    if (entries != NULL) {
+        rc = rush_asker_take(ar, entries);
     }
 
     freeReplyObject(reply);

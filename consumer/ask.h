@@ -31,7 +31,7 @@
 
 #include <curl/curl.h>
 
-#include "consumer.h"
+#include "inbox.h"
 #include "rush_ask.h"
 #include "rush_errors.h"
 #include "rush_field.h"
@@ -100,7 +100,7 @@ typedef struct {
     rush_redis_t        *rd;
     rush_args_t          args;
     CURLM               *multi;
-    unsigned             generation;    /* of the connection that joined */
+    rush_inbox_t         inbox;
     size_t               flying;        /* calls */
 
     char                 token[RUSH_WX_TOKEN];          /* "": none */

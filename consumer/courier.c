@@ -38,6 +38,8 @@ rush_courier_run(rush_daemon_t *d)
 
     co->daemon = d;
     co->rd = rush_redis_create(d, "courier");
+    co->inbox = (rush_inbox_t) { d, co->rd, &co->args, RUSH_OUT_KEY,
+                                 RUSH_COURIER_POLL, 0 };
     co->multi = curl_multi_init();
     rc = (co->rd != NULL && co->multi != NULL) ? RUSH_OK : RUSH_ERROR;
 
@@ -94,13 +96,13 @@ rush_courier_redis(rush_courier_t *co)
         return;
     }
 
-    if (co->generation != rush_redis_generation(co->rd)) {
+    if (co->inbox.generation != rush_redis_generation(co->rd)) {
 
         if (rush_courier_join(co) != RUSH_OK) {
             return;
         }
 
-        co->generation = rush_redis_generation(co->rd);
+        co->inbox.generation = rush_redis_generation(co->rd);
     }
 
     if (rush_courier_over(co) != RUSH_OK) {

@@ -24,7 +24,7 @@
 
 #include <curl/curl.h>
 
-#include "consumer.h"
+#include "inbox.h"
 #include "rush_field.h"
 
 
@@ -72,7 +72,7 @@ typedef struct {
     rush_redis_t        *rd;
     rush_args_t          args;
     CURLM               *multi;
-    unsigned             generation;    /* of the connection that joined */
+    rush_inbox_t         inbox;
     int64_t              next_claim;    /* us */
     size_t               flying;
     rush_message_t       messages[RUSH_MESSAGES];

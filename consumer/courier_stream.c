@@ -21,77 +21,26 @@ static void rush_courier_entry(rush_courier_t *co, const redisReply *entry);
 int
 rush_courier_join(rush_courier_t *co)
 {
-    int          rc;
-    redisReply  *reply;
-
-    reply = rush_redis_words(co->rd, "XGROUP", "CREATE", RUSH_OUT_KEY,
-                             RUSH_GROUP, "0", "MKSTREAM", NULL);
-
-    rc = (reply != NULL && (rush_reply_is(reply, "BUSYGROUP")
-                            || rush_reply_ok(reply, "xgroup")))
-         ? RUSH_OK : RUSH_ERROR;
-
-    freeReplyObject(reply);
-
-    return rc == RUSH_OK ? rush_courier_read(co, "0", 0) : RUSH_ERROR;
+    return rush_inbox_join(&co->inbox) == RUSH_OK
+           ? rush_courier_read(co, "0", 0) : RUSH_ERROR;
 }
 
 
 int
 rush_courier_read(rush_courier_t *co, const char *from, int64_t block)
 {
-    int           rc;
-    redisReply   *reply;
-    rush_args_t  *a;
+    int                rc;
+    redisReply        *reply;
+    const redisReply  *entries;
 
-    a = &co->args;
-
-    rush_arg_text(a, "XREADGROUP");
-    rush_arg_text(a, "GROUP");
-    rush_arg_text(a, RUSH_GROUP);
-    rush_arg_text(a, co->daemon->conf.name);
-    rush_arg_text(a, "COUNT");
-    rush_arg_int(a, (int64_t) rush_courier_count(co, RUSH_MESSAGE_FREE));
-
-    if (block > 0) {
-        rush_arg_text(a, "BLOCK");
-        rush_arg_int(a, block);
-    }
-
-    rush_arg_text(a, "STREAMS");
-    rush_arg_text(a, RUSH_OUT_KEY);
-    rush_arg_text(a, from);
-
-    reply = rush_redis_call(co->rd, a);
-
-    if (reply == NULL) {
+    if (rush_inbox_read(&co->inbox, rush_courier_count(co, RUSH_MESSAGE_FREE),
+                        block, 0, from, &reply, &entries)
+        != RUSH_OK)
+    {
         return RUSH_ERROR;
     }
 
-    if (rush_reply_is(reply, "NOGROUP") || rush_reply_is(reply, "UNBLOCKED")) {
-
-        /* Redis has lost its data: the group is made again */
-
-        freeReplyObject(reply);
-        co->generation = 0;
-        (void) rush_wait(co->daemon, RUSH_COURIER_POLL);
-
-        return RUSH_ERROR;
-    }
-
-    rc = RUSH_ERROR;
-
-    if (rush_reply_ok(reply, "xreadgroup")) {
-        rc = RUSH_OK;
-
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1
-            && reply->element[0]->type == REDIS_REPLY_ARRAY
-            && reply->element[0]->elements == 2)
-        {
-            rc = rush_courier_take(co, reply->element[0]->element[1]);
-        }
-    }
-
+    rc = entries != NULL ? rush_courier_take(co, entries) : RUSH_OK;
     freeReplyObject(reply);
 
     return rc;
@@ -196,7 +145,7 @@ rush_courier_claim(rush_courier_t *co)
 
     if (rush_reply_is(reply, "NOGROUP")) {
         freeReplyObject(reply);
-        co->generation = 0;
+        co->inbox.generation = 0;
         return RUSH_ERROR;
     }
 
