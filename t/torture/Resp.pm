@@ -20,6 +20,10 @@ use IO::Select;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
+use RushTest::Proxy;
+
+# how it ends is the same
+our @ISA = ('RushTest::Proxy');
 
 my %lies = (
     nil     => "\$-1\r\n",
@@ -102,27 +106,6 @@ sub tell {
 
     my ($seen, $hits) = split ' ', $line;
     return { seen => $seen, hits => $hits };
-}
-
-
-sub stop {
-    my ($self) = @_;
-
-    my $pid = delete $self->{pid} or return;
-
-    return if $self->{owner} != $$;
-
-    close $self->{control};
-    kill KILL => $pid;
-    waitpid $pid, 0;
-    unlink $self->{listen};
-}
-
-
-sub DESTROY {
-    my ($self) = @_;
-    local ($?, $!);
-    $self->stop();
 }
 
 
