@@ -14,6 +14,7 @@ export LC_ALL=C
 unset RUSH_URL "${!RUSH_ADMIN_@}" "${!RUSH_REDIS_@}" "${!RUSH_MYSQL_@}" \
     "${!RUSH_CONSUMER_@}" "${!RUSH_CONTROLLER_@}" "${!RUSH_COURIER_@}" \
     "${!RUSH_SMS_@}" "${!RUSH_MAIL_@}" "${!RUSH_JWT_@}" \
+    "${!RUSH_PAY_@}" "${!RUSH_ALIPAY_@}" "${!RUSH_SANDBOX_@}" \
     "${!RUSH_NGINX_@}"
 
 RUSH_SANITIZE=${RUSH_SANITIZE:-}
@@ -117,7 +118,7 @@ main() {
     set -- "${ARGS[@]+"${ARGS[@]}"}"
 
     case $command in
-        deps)       need build run test lint bench deb ;;
+        deps)       need build run test lint chaos model fuzz bench deb ;;
         build)      need build; build_all ;;
         up)         up ;;
         down)       down ;;

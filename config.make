@@ -1,9 +1,9 @@
 cat << END                                                    >> $NGX_MAKEFILE
 
 $NGX_OBJS/rush_lua.h:	$ngx_addon_dir/tools/embed.pl \\
-	`ls $ngx_addon_dir/ngx_*_module/lua/*.lua | tr '\n' ' '`
+	`ls $ngx_addon_dir/*/lua/*.lua | tr '\n' ' '`
 	perl $ngx_addon_dir/tools/embed.pl lua rush \$@ \\
-		$ngx_addon_dir/ngx_*_module/lua/*.lua
+		$ngx_addon_dir/*/lua/*.lua
 
 END
 

@@ -24,6 +24,7 @@
  *     -p N      one request in N goes to the path of -x
  *     -w N      requests before the clock starts
  *     -B        no body
+ *     -R FILE   the bytes of the whole request, the same each time
  *     -z        polls without sleeping: waking a client costs the server CPU,
  *               and how often it sleeps depends on which of them is faster
  *     -s FILE   is made when the tokens are signed and the clock starts
@@ -72,7 +73,8 @@ typedef struct {
     long          connections, requests, users, warm;
     double        seconds;
     int           drop, close_each;
-    const char   *method, *body, *key, *path, *other, *mark;
+    const char   *method, *body, *key, *path, *other, *mark, *raw;
+    size_t        raw_len;
     long          every, first, spin;
     char          host[64];
     int           port;
@@ -114,6 +116,9 @@ now_us(void)
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
+
+
+static int build(conn_t *c, const char *path);
 
 
 static void
@@ -187,6 +192,36 @@ send_request(conn_t *c, int64_t due)
     sent++;
     load_stat_sent(c->phase);
 
+    n = build(c, path);
+
+    if (opt.close_each) {
+        open_conn(c);
+    }
+
+    c->due = due;
+    c->busy = 1;
+    c->in_len = 0;
+    rc = write(c->fd, c->out, n);
+
+    if (rc != n) {
+        load_stat_failed(c->phase);
+        answered++;
+        close_conn(c);
+        idle[nidle++] = c;
+    }
+}
+
+
+static int
+build(conn_t *c, const char *path)
+{
+    int  n;
+
+    if (opt.raw) {
+        memcpy(c->out, opt.raw, opt.raw_len);
+        return (int) opt.raw_len;
+    }
+
     n = snprintf(c->out, sizeof(c->out),
                  "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                  "User-Agent: rush-load\r\nAccept: */*\r\n%s", opt.method, path,
@@ -209,21 +244,7 @@ send_request(conn_t *c, int64_t due)
                       ? "Content-Length: 0\r\n" : "");
     }
 
-    if (opt.close_each) {
-        open_conn(c);
-    }
-
-    c->due = due;
-    c->busy = 1;
-    c->in_len = 0;
-    rc = write(c->fd, c->out, n);
-
-    if (rc != n) {
-        load_stat_failed(c->phase);
-        answered++;
-        close_conn(c);
-        idle[nidle++] = c;
-    }
+    return n;
 }
 
 
@@ -449,7 +470,7 @@ parse_options(int argc, char **argv)
 {
     int  ch;
 
-    static const char  letters[] = "c:n:t:r:d:Cl:m:b:Bk:u:U:x:p:w:s:o:z";
+    static const char  letters[] = "c:n:t:r:d:Cl:m:b:BR:k:u:U:x:p:w:s:o:z";
 
     while ((ch = getopt(argc, argv, letters)) != -1) {
         switch (ch) {
@@ -463,6 +484,8 @@ parse_options(int argc, char **argv)
         case 'm': opt.method = optarg; break;
         case 'b': opt.body = optarg; break;
         case 'B': opt.body = opt.key = NULL; break;
+        case 'R': opt.raw = load_raw(optarg, &opt.raw_len,
+                                       sizeof(conns->out)); break;
         case 'z': opt.spin = 1; break;
         case 's': opt.mark = optarg; break;
         case 'k': opt.key = optarg; break;

@@ -43,6 +43,9 @@ int load_rate_phase(void);
 int64_t load_rate_due(void);            /* us after the start */
 void load_rate_next(void);
 
+/* ends the program when there is none, or max bytes of it */
+char *load_raw(const char *file, size_t *len, size_t max);
+
 char **load_tokens(const char *file, long first, long users);
 
 

@@ -26,7 +26,7 @@ static int rush_asker_read(rush_asker_t *ar, size_t n, int64_t block);
 static int rush_asker_take(rush_asker_t *ar, const redisReply *entries);
 static int rush_asker_mark(rush_asker_t *ar, const redisReply *entries);
 static void rush_asker_entry(rush_asker_t *ar, const redisReply *entry);
-static void rush_asker_perform(rush_asker_t *ar, int ms);
+static void rush_asker_landed(void *data, void *owner, CURLcode rc);
 static void rush_asker_stop(rush_asker_t *ar);
 static size_t rush_asker_count(rush_asker_t *ar, rush_ask_e state);
 static size_t rush_asker_places(rush_asker_t *ar);
@@ -49,15 +49,15 @@ rush_asker_run(rush_daemon_t *d)
     ar->rd = rush_redis_create(d, "wechat");
     ar->inbox = (rush_inbox_t) { d, ar->rd, &ar->args, RUSH_ASK_KEY,
                                  RUSH_ASK_POLL, 0 };
-    ar->multi = curl_multi_init();
-    rc = (ar->rd != NULL && ar->multi != NULL) ? RUSH_OK : RUSH_ERROR;
+    rc = rush_curl_open(&ar->loop, d, "wechat", rush_asker_landed, ar);
+    rc = (ar->rd != NULL && rc == RUSH_OK) ? RUSH_OK : RUSH_ERROR;
 
     while (rc == RUSH_OK && !rush_stopping(d)) {
         rush_asker_redis(ar);
         rush_ask_go(ar);
 
-        if (ar->flying > 0) {
-            rush_asker_perform(ar, RUSH_ASK_POLL);
+        if (ar->loop.flying > 0) {
+            rush_curl_perform(&ar->loop, RUSH_ASK_POLL);
 
         } else if (!rush_redis_connected(ar->rd)
                    || rush_asker_count(ar, RUSH_ASK_ANSWER) > 0)
@@ -80,10 +80,7 @@ rush_asker_run(rush_daemon_t *d)
 
     rush_call_land(ar, &ar->token_call);
 
-    if (ar->multi != NULL) {
-        (void) curl_multi_cleanup(ar->multi);
-    }
-
+    rush_curl_close(&ar->loop);
     rush_redis_destroy(ar->rd);
     rush_args_free(&ar->args);
     explicit_bzero(ar, sizeof(rush_asker_t));
@@ -124,7 +121,7 @@ rush_asker_redis(rush_asker_t *ar)
     if (n > 0) {
         (void) rush_asker_read(ar, n,
                                rush_asker_count(ar, RUSH_ASK_FREE) == RUSH_ASKS
-                               && ar->flying == 0
+                               && ar->loop.flying == 0
                                ? ar->daemon->conf.block : 0);
     }
 }
@@ -192,16 +189,8 @@ rush_asker_write(rush_asker_t *ar, const rush_ask_t *ask)
           ? 0 : rush_seal(&ar->daemon->conf.seal, RUSH_ANSWER_LABEL, &id,
                           b.data, b.len, sealed);
 
-    if (b.data != NULL) {
-        explicit_bzero(b.data, b.size);
-    }
-
-    if (name.data != NULL) {
-        explicit_bzero(name.data, name.size);
-    }
-
-    rush_buf_free(&b);
-    rush_buf_free(&name);
+    rush_buf_wipe(&b);
+    rush_buf_wipe(&name);
 
     if (len == 0) {
         rush_log(RUSH_LOG_ERROR, "wechat: cannot seal an answer");
@@ -413,47 +402,9 @@ rush_asker_entry(rush_asker_t *ar, const redisReply *entry)
 
 
 static void
-rush_asker_perform(rush_asker_t *ar, int ms)
+rush_asker_landed(void *data, void *owner, CURLcode rc)
 {
-    int                 n;
-    char               *data;
-    CURLMsg            *msg;
-    struct curl_waitfd  stop;
-
-    memset(&stop, 0, sizeof(struct curl_waitfd));
-
-    /* at the end it is readable for ever */
-
-    stop.fd = ar->daemon->stop_fd;
-    stop.events = CURL_WAIT_POLLIN;
-
-    if (curl_multi_perform(ar->multi, &n) != CURLM_OK
-        || curl_multi_poll(ar->multi, &stop,
-                           rush_stopping(ar->daemon) ? 0 : 1, ms, NULL)
-           != CURLM_OK)
-    {
-        rush_log(RUSH_LOG_ERROR, "wechat: curl_multi failed");
-        (void) rush_wait(ar->daemon, ms);
-    }
-
-    for ( ;; ) {
-        msg = curl_multi_info_read(ar->multi, &n);
-
-        if (msg == NULL) {
-            return;
-        }
-
-        data = NULL;
-
-        if (msg->msg == CURLMSG_DONE
-            && curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &data)
-               == CURLE_OK
-            && data != NULL)
-        {
-            rush_ask_landed(ar, (rush_call_t *) (void *) data,
-                            msg->data.result);
-        }
-    }
+    rush_ask_landed(data, owner, rc);
 }
 
 
@@ -469,11 +420,11 @@ rush_asker_stop(rush_asker_t *ar)
     for ( ;; ) {
         rush_ask_go(ar);
 
-        if (ar->flying == 0 || rush_mono() >= end) {
+        if (ar->loop.flying == 0 || rush_mono() >= end) {
             break;
         }
 
-        rush_asker_perform(ar, RUSH_ASK_POLL);
+        rush_curl_perform(&ar->loop, RUSH_ASK_POLL);
     }
 
     if (rush_redis_connected(ar->rd)) {

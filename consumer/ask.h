@@ -29,8 +29,7 @@
 #define _RUSH_ASK_CONSUMER_H_INCLUDED_
 
 
-#include <curl/curl.h>
-
+#include "curl_loop.h"
 #include "inbox.h"
 #include "rush_ask.h"
 #include "rush_errors.h"
@@ -99,9 +98,8 @@ typedef struct {
     rush_daemon_t       *daemon;
     rush_redis_t        *rd;
     rush_args_t          args;
-    CURLM               *multi;
+    rush_curl_loop_t     loop;
     rush_inbox_t         inbox;
-    size_t               flying;        /* calls */
 
     char                 token[RUSH_WX_TOKEN];          /* "": none */
     int64_t              token_end;     /* us, rush_mono() */

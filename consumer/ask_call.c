@@ -10,14 +10,6 @@
 #include "ask.h"
 
 
-#if (LIBCURL_VERSION_NUM >= 0x075500)
-#define rush_curl_protocols(easy, text, bits)                                 \
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, text)
-#else
-#define rush_curl_protocols(easy, text, bits)                                 \
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (bits))
-#endif
-
 #define RUSH_CALL_CONNECT  1000         /* ms, at most */
 
 
@@ -30,7 +22,6 @@ static int rush_call_start(rush_asker_t *ar, rush_call_t *call,
     rush_buf_t *url, int64_t timeout);
 static int rush_call_post(rush_call_t *call);
 static size_t rush_call_read(char *src, size_t size, size_t n, void *data);
-static void rush_call_wipe(rush_buf_t *b);
 
 
 int
@@ -169,9 +160,6 @@ rush_call_arg(rush_call_t *call, rush_buf_t *url, const char *name,
 }
 
 
-/* a variable of the environment must not send secrets through a proxy, nor a
- * redirection to somebody else */
-
 static int
 rush_call_start(rush_asker_t *ar, rush_call_t *call, rush_buf_t *url,
     int64_t deadline)
@@ -189,17 +177,10 @@ rush_call_start(rush_asker_t *ar, rush_call_t *call, rush_buf_t *url,
     rush_buf_add(url, "", 1);
 
     rc = (url->failed || call->body.failed
-          || curl_easy_setopt(easy, CURLOPT_PRIVATE, call) != CURLE_OK
-          || curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) != CURLE_OK
-          || curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK
-          || curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED)
-             != CURLE_OK
-          || curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK
+          || rush_curl_options(easy, call, left, ca_file) != RUSH_OK
           || curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK
           || rush_curl_protocols(easy, "http,https",
                                  CURLPROTO_HTTP|CURLPROTO_HTTPS) != CURLE_OK
-          || curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) left)
-             != CURLE_OK
           || curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                               (long) RUSH_CALL_CONNECT) != CURLE_OK
           || curl_easy_setopt(easy, CURLOPT_USERAGENT,
@@ -207,15 +188,13 @@ rush_call_start(rush_asker_t *ar, rush_call_t *call, rush_buf_t *url,
           || curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, rush_call_read)
              != CURLE_OK
           || curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) != CURLE_OK
-          || (ca_file[0] != '\0'
-              && curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) != CURLE_OK)
           || curl_easy_setopt(easy, CURLOPT_URL, (char *) url->data)
              != CURLE_OK
           || (call->body.len > 0 && rush_call_post(call) != RUSH_OK)
-          || curl_multi_add_handle(ar->multi, easy) != CURLM_OK)
+          || rush_curl_add(&ar->loop, easy) != RUSH_OK)
          ? RUSH_ERROR : RUSH_OK;
 
-    rush_call_wipe(url);
+    rush_buf_wipe(url);
 
     if (rc != RUSH_OK) {
         rush_log(RUSH_LOG_ERROR, "wechat: no memory for a call");
@@ -224,7 +203,6 @@ rush_call_start(rush_asker_t *ar, rush_call_t *call, rush_buf_t *url,
     }
 
     call->flying = 1;
-    ar->flying++;
 
     return RUSH_OK;
 }
@@ -233,32 +211,16 @@ rush_call_start(rush_asker_t *ar, rush_call_t *call, rush_buf_t *url,
 static int
 rush_call_post(rush_call_t *call)
 {
-    CURL               *easy;
-    struct curl_slist  *list;
-
-    easy = call->easy;
-
-    /* to curl "Name:" means: without that header */
-
-    call->list = curl_slist_append(NULL, "Expect:");
-
-    if (call->list == NULL) {
-        return RUSH_ERROR;
-    }
-
-    list = curl_slist_append(call->list, "Content-Type: application/json");
-
-    if (list == NULL
-        || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE,
-                            (long) call->body.len) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-                            (char *) call->body.data) != CURLE_OK)
+    if (rush_curl_header(&call->list, "Expect", "") != RUSH_OK
+        || rush_curl_header(&call->list, "Content-Type", "application/json")
+           != RUSH_OK
+        || curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->list)
+           != CURLE_OK)
     {
         return RUSH_ERROR;
     }
 
-    return RUSH_OK;
+    return rush_curl_post(call->easy, &call->body);
 }
 
 
@@ -322,9 +284,8 @@ void
 rush_call_land(rush_asker_t *ar, rush_call_t *call)
 {
     if (call->flying) {
-        (void) curl_multi_remove_handle(ar->multi, call->easy);
+        rush_curl_remove(&ar->loop, call->easy);
         call->flying = 0;
-        ar->flying--;
     }
 
     if (call->easy != NULL) {
@@ -335,19 +296,7 @@ rush_call_land(rush_asker_t *ar, rush_call_t *call)
     curl_slist_free_all(call->list);
     call->list = NULL;
 
-    rush_call_wipe(&call->body);
+    rush_buf_wipe(&call->body);
     explicit_bzero(call->answer, sizeof(call->answer));
     call->len = 0;
-}
-
-
-static void
-rush_call_wipe(rush_buf_t *b)
-{
-    if (b->data != NULL) {
-        explicit_bzero(b->data, b->size);
-    }
-
-    rush_buf_free(b);
-    memset(b, 0, sizeof(rush_buf_t));
 }

@@ -19,7 +19,6 @@
 
 #define RUSH_AUDIT_LINES   200          /* of one activity */
 #define RUSH_AUDIT_TRIES   5
-#define RUSH_AUDIT_WAIT    200          /* ms */
 
 
 typedef struct {
@@ -63,10 +62,17 @@ rush_audit(rush_audit_t *audit, const rush_wish_t *wish)
 }
 
 
+int
+rush_audit_wait(const rush_audit_t *audit)
+{
+    return rush_wait(audit->ctl->daemon, audit->ctl->daemon->conf.recheck);
+}
+
+
 void
 rush_audit_tell(rush_audit_t *audit, const char *rule, const char *fmt, ...)
 {
-    char     text[400];
+    char     text[400], name[40];
     va_list  args;
 
     audit->found++;
@@ -84,14 +90,18 @@ rush_audit_tell(rush_audit_t *audit, const char *rule, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
+    snprintf(name, sizeof(name), "activity %lld", (long long) audit->id);
+
+    if (audit->id == 0) {
+        snprintf(name, sizeof(name), "books");
+    }
+
     if (audit->out != NULL) {
-        fprintf(audit->out, "%s activity %lld: %s\n", rule,
-                (long long) audit->id, text);
+        fprintf(audit->out, "%s %s: %s\n", rule, name, text);
         return;
     }
 
-    rush_log(RUSH_LOG_WARN, "reconcile: %s activity %lld: %s", rule,
-             (long long) audit->id, text);
+    rush_log(RUSH_LOG_WARN, "reconcile: %s %s: %s", rule, name, text);
 }
 
 
@@ -213,7 +223,7 @@ rush_audit_redis(rush_audit_t *audit)
             return RUSH_OK;
         }
 
-        if (rush_wait(audit->ctl->daemon, RUSH_AUDIT_WAIT)) {
+        if (rush_audit_wait(audit)) {
             return RUSH_ERROR;
         }
     }
@@ -340,7 +350,7 @@ rush_audit_rest(rush_audit_t *audit)
 
         least = left < least ? left : least;
 
-        if (rush_wait(audit->ctl->daemon, RUSH_AUDIT_WAIT)) {
+        if (rush_audit_wait(audit)) {
             return RUSH_ERROR;
         }
     }

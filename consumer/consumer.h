@@ -3,8 +3,9 @@
  * Copyright (C) Rush
  *
  * The consumer daemon.  Threads: main (signals, http), N writers (stream to
- * MySQL), the controller (Redis follows MySQL), the monitor (gauges), the
- * courier (codes to people), the asker (WeChat).  Each
+ * MySQL), one for ordinary orders, the controller (Redis follows MySQL), the
+ * monitor (gauges), the courier (codes to people), the asker (WeChat), the
+ * cashier (notices of payments), the teller (calls of payment providers).  Each
  * thread owns its Redis and MySQL connections; threads share rush_daemon_t
  * only: the configuration never changes, counters are atomic, stop is set
  * once.
@@ -28,6 +29,8 @@
 #include "rush_failpoint.h"
 #include "rush_seal.h"
 #include "rush_stream.h"
+
+#include "pay_conf.h"
 
 
 #define RUSH_MAX_WRITERS  16
@@ -93,6 +96,14 @@ typedef struct {                        /* [wechat] */
 } rush_wechat_conf_t;
 
 
+typedef struct {                        /* [cashier] */
+    int64_t          enabled;
+    int64_t          sweep;             /* ms, look at what had to wait */
+    int64_t          unmatched_alarm;   /* s, a notice without a payment */
+    char            *late_payment;      /* revive refund */
+} rush_cashier_conf_t;
+
+
 typedef struct {
     char            *name;              /* of this instance, stable */
     int64_t          writers;
@@ -112,6 +123,7 @@ typedef struct {
     int64_t          sweep;             /* ms, look for unpaid orders */
     int64_t          sweep_batch;       /* orders of one sweep */
     int64_t          reconcile;         /* s between checks, 0: never */
+    int64_t          recheck;           /* ms, before a second look */
     int64_t          trim_interval;     /* s */
     int64_t          trim_keep;         /* s, entries younger stay */
     int64_t          max_backlog;       /* entries, above: sale is paused */
@@ -122,12 +134,41 @@ typedef struct {
     int64_t          erase_interval;    /* ms */
     int64_t          session_keep;      /* s, after a session has ended */
 
+    int64_t          order_pay_seconds; /* of ordinary orders */
+    int64_t          order_backlog;     /* of them, not stored: an alarm */
+
     rush_peer_t      redis;
     rush_peer_t      mysql;
 
     rush_courier_conf_t  courier;
     rush_wechat_conf_t   wechat;
+    rush_cashier_conf_t  cashier;
+
+    rush_pay_conf_t         pay;
+    rush_wechat_pay_conf_t  wechat_pay;
+    rush_alipay_conf_t      alipay;
+    int64_t                 sandbox;    /* 1: payments that are none */
 } rush_conf_t;
+
+
+/* what came of calls of payment providers */
+
+#define RUSH_PAY_WHO  5                 /* numbers of providers */
+
+#define RUSH_PAY_OUTCOMES(O)                                                  \
+    O(ANSWERED, "answered")                                                   \
+    O(REFUSED,  "refused")              /* for good */                        \
+    O(LATER,    "later")                /* not now: too often, or our fault */\
+    O(UNKNOWN,  "unknown")              /* no answer, or HTTP 5xx */          \
+    O(UNSEEN,   "unseen")               /* no connection */                   \
+    O(FORGED,   "forged")               /* the signature is wrong */
+
+typedef enum {
+#define RUSH_OUTCOME_ENUM(name, text)  RUSH_OUTCOME_##name,
+    RUSH_PAY_OUTCOMES(RUSH_OUTCOME_ENUM)
+#undef RUSH_OUTCOME_ENUM
+    RUSH_OUTCOMES
+} rush_call_outcome_e;
 
 
 /* counters and gauges of /metrics: rush_stat_add(), rush_stat_set() */
@@ -141,6 +182,8 @@ typedef struct {
     int64_t          batches;
     int64_t          batch_bucket[RUSH_HISTOGRAM + 1];
     int64_t          batch_us;          /* sum */
+    int64_t          ordinary;          /* rows of ordinary orders */
+    int64_t          ordinary_refused;  /* of them: cancelled at once */
     int64_t          retries;           /* transactions, after an error */
     int64_t          claimed;           /* entries of other consumers */
     int64_t          dead_letters;      /* written by this process */
@@ -164,10 +207,30 @@ typedef struct {
     int64_t          asks_expired;      /* nobody waited any more */
     int64_t          asks_held;         /* gauge */
 
+    int64_t          pay_paid;          /* orders */
+    int64_t          pay_late;          /* payments of the next six kinds */
+    int64_t          pay_second;
+    int64_t          pay_known;         /* notices that told nothing new */
+    int64_t          pay_unmatched;
+    int64_t          pay_mismatch;
+    int64_t          pay_revived;       /* orders, by the controller */
+    int64_t          refunds_done;
+    int64_t          refunds_failed;
+    int64_t          notices_open;      /* gauge: unmatched now */
+    int64_t          refunds_open;      /* gauge: failed, to be decided */
+    int64_t          calls[RUSH_PAY_WHO][RUSH_OUTCOMES];    /* by the teller */
+    int64_t          breaker[RUSH_PAY_WHO]; /* gauges: 0 closed, 1 half, 2 */
+    int64_t          pay_open;          /* payments that wait */
+    int64_t          refunds_waiting;
+    int64_t          pay_silent;        /* ms: oldest row without an answer */
+    int64_t          teller;            /* 1: holds the lock */
+
     int64_t          dead_open;         /* gauges, by the monitor */
     int64_t          lag;
     int64_t          pending;
     int64_t          streams;
+    int64_t          ordinary_lag;
+    int64_t          ordinary_pending;
     int64_t          redis_up;
     int64_t          mysql_up;
 
@@ -204,7 +267,7 @@ typedef struct {
 } rush_daemon_t;
 
 
-/* main.c: 1 after SIGTERM or SIGINT: finish the batch and return */
+/* wait.c: 1 after SIGTERM or SIGINT: finish the batch and return */
 
 int rush_stopping(rush_daemon_t *d);
 
@@ -238,6 +301,11 @@ int rush_conf_is_local(const char *url);
 /* wechat_conf.c: the same of [wechat] */
 int rush_wechat_check(rush_conf_t *conf, FILE *err);
 int rush_wechat_wanted(const rush_conf_t *conf);
+
+/* pay_conf.c: rules of [pay], [wechat_pay], [alipay]; loads the keys */
+int rush_pay_check(rush_conf_t *conf, FILE *err);
+int rush_pay_wanted(const rush_conf_t *conf);
+void rush_pay_free(rush_conf_t *conf);
 
 
 /* log.c: one JSON object a line: time, level, thread, message */
@@ -310,8 +378,6 @@ redisReply *rush_redis_pull(rush_redis_t *rd);
  */
 redisReply *rush_redis_script(rush_redis_t *rd, unsigned lua,
     int64_t activity, const char *keys, rush_args_t *argv);
-/* before threads; RUSH_ERROR: no memory, errno is set */
-int rush_redis_init(void);
 const char *rush_redis_sha(unsigned lua);       /* 40 hex digits */
 
 /* SCRIPT LOAD; RUSH_ERROR (logged) when refused or lost */
@@ -444,6 +510,11 @@ int rush_stream_group(rush_daemon_t *d, rush_redis_t *rd, rush_db_t *db,
 int rush_controller_run(rush_daemon_t *d);
 
 
+/* ordinary.c: thread body */
+
+int rush_ordinary_run(rush_daemon_t *d);
+
+
 /* courier.c: thread body */
 
 int rush_courier_run(rush_daemon_t *d);
@@ -452,6 +523,11 @@ int rush_courier_run(rush_daemon_t *d);
 /* ask.c: thread body */
 
 int rush_asker_run(rush_daemon_t *d);
+
+
+/* teller.c: thread body */
+
+int rush_teller_run(rush_daemon_t *d);
 
 
 /* reconcile.c: prints differences to stdout; exit status: 0 none left, 1

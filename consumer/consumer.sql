@@ -55,6 +55,38 @@ SELECT warm FROM seckill_activity WHERE id = ? LOCK IN SHARE MODE;
 SELECT activity_id, price_ver, price FROM seckill_price
 WHERE activity_id IN (@list) ORDER BY activity_id;
 
+-- Ordinary orders.  taken moves with stock, see sql/0006-orders.sql.
+-- name: ordinary_products
+SELECT id, status, stock, price, shop_id, title
+FROM product WHERE id IN (@list) ORDER BY id;
+
+-- name: ordinary_lock
+SELECT id, status, stock, price, shop_id, title
+FROM product WHERE id IN (@list) ORDER BY id FOR UPDATE;
+
+-- name: ordinary_addresses
+SELECT id, user_id, receiver, mobile, province, city, district, detail,
+    postcode, tag
+FROM address WHERE id IN (@list) ORDER BY id;
+
+-- name: ordinary_insert
+INSERT INTO orders (order_no, user_id, product_id, req_id, qty, price, amount,
+    title, shop_id, stream_id, granted_ms, pay_deadline_ms, created_ms,
+    closed_ms, status, stock_state, cancel_reason, remark, address, req_hash,
+    reason, activity_id, slot, actor_kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0,
+    3);
+
+-- name: ordinary_find
+SELECT order_no, user_id FROM orders WHERE order_no = ?
+UNION ALL
+SELECT order_no, user_id FROM orders
+WHERE user_id = ? AND activity_id = 0 AND req_id = ?;
+
+-- name: product_take
+UPDATE product SET stock = stock - ?, taken = taken + ?
+WHERE id = ? AND status = 1 AND stock >= ?;
+
 -- name: alarm_insert
 INSERT INTO alarm (kind, activity_id, detail, created_ms)
 VALUES (?, ?, ?, ?);
@@ -65,19 +97,31 @@ INSERT INTO dead_letter (activity_id, stream_id, part, cause, body,
 VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: dead_open
-SELECT COUNT(*) FROM dead_letter WHERE state = 0;
+SELECT COUNT(*) FROM dead_letter WHERE state IN (0, 3);
 
 -- name: dead_parts
 SELECT stream_id, part FROM dead_letter WHERE activity_id = ?;
 
 -- name: dead_list
 SELECT id, activity_id, stream_id, part, created_ms, cause
-FROM dead_letter WHERE state = 0 ORDER BY id LIMIT 1000;
+FROM dead_letter WHERE state IN (0, 3) ORDER BY id LIMIT 1000;
 
 -- name: dead_by_id
 SELECT id, activity_id, stream_id, part, state, created_ms, closed_ms, cause,
     body
 FROM dead_letter WHERE id = ?;
+
+-- name: dead_asked
+SELECT id, activity_id, stream_id, part, state, created_ms, closed_ms, cause,
+    body
+FROM dead_letter WHERE state = 3 AND activity_id > -2 ORDER BY id LIMIT 10;
+
+-- name: dead_done
+UPDATE dead_letter SET state = 1, closed_ms = ? WHERE id = ? AND state = 3;
+
+-- name: dead_open_again
+UPDATE dead_letter SET state = 0, closed_by = 0, close_reason = '', cause = ?
+WHERE id = ? AND state = 3;
 
 -- name: dead_close
 UPDATE dead_letter SET state = ?, closed_ms = ?

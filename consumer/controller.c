@@ -10,11 +10,12 @@
 
 #include <stdlib.h>
 
-#include "controller.h"
+#include "dead.h"
 
 
 #define RUSH_GUARD_PERIOD  1000000      /* us */
 #define RUSH_BANS_PERIOD   1000000      /* us */
+#define RUSH_DEAD_PERIOD   500000       /* us */
 #define RUSH_GATE_PERIOD   1000000      /* us, between tries to open */
 
 
@@ -23,6 +24,7 @@ static void rush_controller_users(rush_controller_t *ctl);
 static int rush_controller_gate(rush_controller_t *ctl);
 static int rush_controller_stock(rush_controller_t *ctl);
 static int rush_controller_compare(rush_controller_t *ctl);
+static int rush_controller_books(rush_controller_t *ctl);
 static int rush_controller_due(int64_t *next, int64_t period);
 
 
@@ -76,6 +78,7 @@ rush_controller_open(rush_controller_t *ctl, rush_daemon_t *d,
 void
 rush_controller_close(rush_controller_t *ctl)
 {
+    rush_store_destroy(ctl->store);
     rush_redis_destroy(ctl->rd);
     rush_db_destroy(ctl->db);
     rush_args_free(&ctl->args);
@@ -113,6 +116,7 @@ rush_controller_lock(rush_controller_t *ctl)
     ctl->lock_generation = rush_db_generation(ctl->db);
     ctl->run_id[0] = '\0';
     ctl->revoked_ms = 0;
+    ctl->books = 0;
 
     return 1;
 }
@@ -188,6 +192,10 @@ rush_controller_users(rush_controller_t *ctl)
 
         (void) rush_ctl_run(ctl, BANS_LIFT, params, 2, NULL);
     }
+
+    if (rush_controller_due(&ctl->next_dead, RUSH_DEAD_PERIOD)) {
+        (void) rush_dead_asked(ctl);
+    }
 }
 
 
@@ -222,7 +230,7 @@ rush_controller_stock(rush_controller_t *ctl)
     }
 
     if (rush_controller_due(&ctl->next_sweep, conf->sweep * 1000)
-        && rush_sweep(ctl) != RUSH_OK)
+        && (rush_sweep(ctl) != RUSH_OK || rush_late(ctl) != RUSH_OK))
     {
         return RUSH_ERROR;
     }
@@ -280,8 +288,46 @@ rush_controller_compare(rush_controller_t *ctl)
         }
     }
 
+    if (rush_stopping(d)) {
+        return RUSH_OK;
+    }
+
     if (all) {
-        rush_stat_set(d, differences, found);
+        ctl->differ = found;
+
+        if (!ctl->books) {
+            ctl->books = 1;
+            ctl->book = 0;
+            ctl->books_differ = 0;
+        }
+    }
+
+    return ctl->books ? rush_controller_books(ctl) : RUSH_OK;
+}
+
+
+/* one question a tick: a sale that is to stop, or a Redis that has come back,
+ * does not wait for all of them */
+
+static int
+rush_controller_books(rush_controller_t *ctl)
+{
+    rush_audit_t  audit;
+
+    memset(&audit, 0, sizeof(rush_audit_t));
+    audit.ctl = ctl;
+
+    if (rush_books_next(&audit, &ctl->book) != RUSH_OK) {
+        ctl->books = 0;                 /* all of them, next time */
+        return RUSH_ERROR;
+    }
+
+    ctl->books_differ += audit.found;
+
+    if (ctl->book == 0) {
+        ctl->books = 0;
+        rush_stat_set(ctl->daemon, differences,
+                      ctl->differ + ctl->books_differ);
     }
 
     return RUSH_OK;

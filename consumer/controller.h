@@ -4,9 +4,11 @@
  *
  * Inside of the controller: controller.c is the loop, gate.c opens the sale,
  * follow.c makes Redis follow MySQL, rebuild.c makes Redis anew from MySQL,
- * stockop.c and sweep.c change stock, guard.c watches clocks and backlog,
- * trim.c the length of the streams, revoked.c the revoked tokens, erase.c
- * what must not be kept; audit.c and held.c compare, reconcile.c mends.
+ * stockop.c, sweep.c and product.c change stock, guard.c watches clocks and
+ * backlog, trim.c the length of the streams, revoked.c the revoked tokens,
+ * erase.c what must not be kept, late.c payments of orders that waited no
+ * more, dead_replay.c dead letters that are stored once more; audit.c and
+ * held.c compare, books.c adds up, reconcile.c mends.
  * audit_log.c keeps the record of administrators.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
@@ -23,6 +25,7 @@
 #include "consumer.h"
 #include "controller_sql.h"
 #include "rush_lua.h"
+#include "store.h"
 
 
 #define RUSH_RUN_ID_LEN   40
@@ -45,6 +48,7 @@ typedef struct {
     int64_t           sold;
     int64_t           limit;
     int64_t           price_ver;
+    int64_t           selling;          /* 0: the red switch is off */
 } rush_wish_t;                          /* a row of seckill_activity */
 
 
@@ -86,6 +90,7 @@ typedef struct {
     rush_meta_t      *metas;            /* the same, owned */
     size_t            n;
     rush_guard_t     *guards;           /* owned */
+    rush_store_t     *store;            /* for dead letters, owned or NULL */
     size_t            nguards;
 
     char              run_id[RUSH_RUN_ID_LEN + 1];  /* "": not known */
@@ -97,11 +102,18 @@ typedef struct {
     int64_t           next_erase;
     int64_t           next_reconcile;
     int64_t           next_bans;
+    int64_t           next_dead;
     int64_t           next_gate;        /* after a rebuild that failed */
+    int64_t           late_after;       /* cursor: id of a payment */
+    size_t            differ;           /* found by the last comparison */
+    size_t            books_differ;     /* found in the books, so far */
+    size_t            book;             /* the next question about them */
     int64_t           revoked_ms;       /* MySQL was looked at, 0: never */
     uint64_t          revoked_told[RUSH_REVOKED_CELLS];
+    unsigned          books:1;          /* they are being gone through */
     unsigned          clock_bad:1;
     unsigned          clock_told:1;
+    unsigned          orders_told:1;    /* their backlog */
 } rush_controller_t;
 
 
@@ -187,12 +199,32 @@ int rush_stock_ops(rush_controller_t *ctl);
 int rush_sweep(rush_controller_t *ctl);
 
 
+/* product.c: of ordinary orders */
+
+/* in the caller's transaction, as its last row; RUSH_OK or RUSH_DB_*, DATA:
+ * fewer are taken */
+int rush_product_back(rush_controller_t *ctl, int64_t product,
+    int64_t units);
+
+/* adds what differs to *found; lines go to "out", NULL: nowhere */
+int rush_products_check(rush_controller_t *ctl, FILE *out, int repair,
+    size_t *found);
+
+
+/* late.c: in this thread, so that no sweep, rebuild or repair comes between
+ * what Redis and what MySQL is told */
+
+int rush_late(rush_controller_t *ctl);
+
+
 /* guard.c */
 
 int rush_guard(rush_controller_t *ctl);
 int rush_guard_paused(rush_controller_t *ctl, int64_t id);
 int rush_trim(rush_controller_t *ctl);
 int rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue);
+int rush_queue_key(rush_controller_t *ctl, const char *key,
+    rush_queue_t *queue);
 
 
 /* audit_log.c: from the inbox into the chain; RUSH_OK, or RUSH_DB_* */
@@ -219,6 +251,16 @@ typedef struct {
 int rush_audit(rush_audit_t *audit, const rush_wish_t *wish);
 void rush_audit_tell(rush_audit_t *audit, const char *rule,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* before a second look at what differs; true: the end */
+int rush_audit_wait(const rush_audit_t *audit);
+
+/* books.c: what was paid and given back, of all orders.  audit->id is 0 */
+int rush_books(rush_audit_t *audit);
+
+/* one question after the other, about what is younger than two days: *next 0
+ * is the first one, and 0 again behind the last.  Each may take a second */
+int rush_books_next(rush_audit_t *audit, size_t *next);
 
 /* held.c: every buyer of one activity, both sides */
 int rush_audit_holds(rush_audit_t *audit);

@@ -12,18 +12,21 @@ SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED);
 
 -- name: activities
 SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
-    total, sold, limit_per_user, price_ver
+    total, sold, limit_per_user, price_ver,
+    COALESCE((SELECT is_on FROM switch WHERE name = 'selling'), 1)
 FROM seckill_activity
 WHERE warm = 1 OR rev <> applied_rev OR repair = 1 ORDER BY id;
 
 -- name: activities_all
 SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
-    total, sold, limit_per_user, price_ver
+    total, sold, limit_per_user, price_ver,
+    COALESCE((SELECT is_on FROM switch WHERE name = 'selling'), 1)
 FROM seckill_activity ORDER BY id;
 
 -- name: activity
 SELECT id, status, warm, rev, applied_rev, epoch, repair, start_ms, stop_ms,
-    total, sold, limit_per_user, price_ver
+    total, sold, limit_per_user, price_ver,
+    COALESCE((SELECT is_on FROM switch WHERE name = 'selling'), 1)
 FROM seckill_activity WHERE id = ?;
 
 -- name: applied
@@ -75,9 +78,12 @@ WHERE id = ? AND state = ?;
 -- name: sweep
 UPDATE orders SET status = 5, stock_state = 1, cancel_reason = 'timeout',
     closed_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED),
-    version = version + 1
+    version = version + 1, actor_kind = 3, actor = 0, reason = 'timeout'
 WHERE stock_state = 0 AND status IN (0, 1)
     AND pay_deadline_ms < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)
+    AND (pay_deadline_ms < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - ?
+         OR NOT EXISTS (SELECT 1 FROM payment p
+                         WHERE p.open_order = orders.order_no))
 ORDER BY pay_deadline_ms LIMIT ?;
 
 -- name: back_asked
@@ -96,6 +102,31 @@ WHERE stock_state = 2 AND activity_id > 0 LIMIT ?;
 
 -- name: back_done
 UPDATE orders SET stock_state = 3 WHERE order_no = ? AND stock_state = 2;
+
+-- name: products_asked
+SELECT o.order_no, o.product_id, o.qty
+FROM orders o JOIN product p ON p.id = o.product_id
+WHERE o.stock_state = 1 AND o.activity_id = 0 AND p.taken >= o.qty LIMIT ?;
+
+-- name: product_order_back
+UPDATE orders SET stock_state = 3
+WHERE order_no = ? AND stock_state = 1 AND activity_id = 0;
+
+-- name: product_back
+UPDATE product SET stock = stock + ?, taken = taken - ?
+WHERE id = ? AND taken >= ?;
+
+-- name: product_sums
+SELECT p.id, p.stock, p.taken, COALESCE(o.qty, 0)
+FROM product p LEFT JOIN
+    (SELECT product_id, SUM(qty) AS qty FROM orders
+      WHERE activity_id = 0 AND stock_state IN (0, 1, 4)
+      GROUP BY product_id) o ON o.product_id = p.id
+WHERE p.taken <> COALESCE(o.qty, 0) ORDER BY p.id LIMIT 100;
+
+-- name: product_fix
+UPDATE product SET stock = stock + taken - ?, taken = ?
+WHERE id = ? AND stock = ? AND taken = ? AND stock + taken >= ?;
 
 -- name: orders_live
 SELECT user_id, slot, req_id, order_no, qty
@@ -142,17 +173,20 @@ SELECT order_no, status, stock_state FROM orders
 WHERE activity_id = ? AND NOT (
     (status IN (0, 1) AND stock_state = 0)
     OR (status IN (2, 3, 4, 6) AND stock_state = 4)
-    OR (status IN (5, 7, 8) AND stock_state IN (1, 2, 3))
+    OR (status IN (5, 6, 7, 8) AND stock_state IN (1, 3))
+    OR (status IN (5, 6, 7, 8) AND stock_state = 2 AND activity_id > 0)
+    OR (status = 5 AND stock_state = 5 AND activity_id = 0)
     OR (status = 7 AND stock_state = 4)
     OR (status = 9 AND stock_state = 5))
 LIMIT 100;
 
 -- name: dead_letters
-SELECT COUNT(*) FROM dead_letter WHERE state = 0 AND activity_id = ?;
+SELECT COUNT(*) FROM dead_letter
+WHERE state IN (0, 3) AND activity_id = ?;
 
 -- name: dead_grants
 SELECT stream_id, body FROM dead_letter
-WHERE state = 0 AND activity_id = ? AND part >= 0 ORDER BY id;
+WHERE state IN (0, 3) AND activity_id = ? AND part >= 0 ORDER BY id;
 
 -- name: dead_state
 SELECT state FROM dead_letter
@@ -228,6 +262,10 @@ DELETE FROM address WHERE user_id = ?;
 
 -- name: erase_sponsors
 DELETE FROM user_sponsor WHERE user_id = ?;
+
+-- name: erase_orders
+UPDATE orders SET address = '', remark = ''
+WHERE user_id = ? AND (address <> '' OR remark <> '');
 
 -- Sessions that nobody can use any more.
 -- name: purge_expired

@@ -16,8 +16,7 @@
 static void rush_courier_start(rush_courier_t *co);
 static void rush_courier_try(rush_courier_t *co, rush_message_t *m);
 static void rush_courier_later(rush_courier_t *co, rush_message_t *m);
-static void rush_courier_perform(rush_courier_t *co, int ms);
-static void rush_courier_landed(rush_courier_t *co, CURLMsg *msg);
+static void rush_courier_landed(void *data, void *owner, CURLcode rc);
 static void rush_courier_redis(rush_courier_t *co);
 static void rush_courier_stop(rush_courier_t *co);
 static int64_t rush_courier_due(rush_courier_t *co);
@@ -40,15 +39,15 @@ rush_courier_run(rush_daemon_t *d)
     co->rd = rush_redis_create(d, "courier");
     co->inbox = (rush_inbox_t) { d, co->rd, &co->args, RUSH_OUT_KEY,
                                  RUSH_COURIER_POLL, 0 };
-    co->multi = curl_multi_init();
-    rc = (co->rd != NULL && co->multi != NULL) ? RUSH_OK : RUSH_ERROR;
+    rc = rush_curl_open(&co->loop, d, "courier", rush_courier_landed, co);
+    rc = (co->rd != NULL && rc == RUSH_OK) ? RUSH_OK : RUSH_ERROR;
 
     while (rc == RUSH_OK && !rush_stopping(d)) {
         rush_courier_redis(co);
         rush_courier_start(co);
 
-        if (co->flying > 0) {
-            rush_courier_perform(co, RUSH_COURIER_POLL);
+        if (co->loop.flying > 0) {
+            rush_curl_perform(&co->loop, RUSH_COURIER_POLL);
 
         } else if (!rush_redis_connected(co->rd)
                    || rush_courier_count(co, RUSH_MESSAGE_FREE) == 0)
@@ -70,10 +69,7 @@ rush_courier_run(rush_daemon_t *d)
         rush_message_wipe(&co->messages[i]);
     }
 
-    if (co->multi != NULL) {
-        (void) curl_multi_cleanup(co->multi);
-    }
-
+    rush_curl_close(&co->loop);
     rush_redis_destroy(co->rd);
     rush_args_free(&co->args);
     free(co);
@@ -126,7 +122,7 @@ rush_courier_redis(rush_courier_t *co)
         return;
     }
 
-    block = co->flying ? 0 : rush_courier_due(co);
+    block = co->loop.flying ? 0 : rush_courier_due(co);
     block = block < d->conf.block ? block : d->conf.block;
 
     (void) rush_courier_read(co, ">", block);
@@ -156,7 +152,7 @@ rush_courier_start(rush_courier_t *co)
             continue;
         }
 
-        if (co->flying < (size_t) co->daemon->conf.courier.parallel) {
+        if (co->loop.flying < (size_t) co->daemon->conf.courier.parallel) {
             rush_courier_try(co, m);
         }
     }
@@ -224,58 +220,14 @@ rush_courier_drop(rush_courier_t *co, rush_message_t *m)
 
 
 static void
-rush_courier_perform(rush_courier_t *co, int ms)
+rush_courier_landed(void *data, void *owner, CURLcode rc)
 {
-    int                 n;
-    CURLMsg            *msg;
-    struct curl_waitfd  stop;
+    rush_courier_t  *co = data;
+    rush_message_t  *m = owner;
 
-    memset(&stop, 0, sizeof(struct curl_waitfd));
-
-    /* at the end it is readable for ever */
-
-    stop.fd = co->daemon->stop_fd;
-    stop.events = CURL_WAIT_POLLIN;
-
-    if (curl_multi_perform(co->multi, &n) != CURLM_OK
-        || curl_multi_poll(co->multi, &stop,
-                           rush_stopping(co->daemon) ? 0 : 1, ms, NULL)
-           != CURLM_OK)
-    {
-        rush_log(RUSH_LOG_ERROR, "courier: curl_multi failed");
-        (void) rush_wait(co->daemon, ms);
-    }
-
-    for ( ;; ) {
-        msg = curl_multi_info_read(co->multi, &n);
-
-        if (msg == NULL) {
-            return;
-        }
-
-        if (msg->msg == CURLMSG_DONE) {
-            rush_courier_landed(co, msg);
-        }
-    }
-}
-
-
-static void
-rush_courier_landed(rush_courier_t *co, CURLMsg *msg)
-{
-    char            *data;
     rush_send_e      verdict;
-    rush_message_t  *m;
 
-    data = NULL;
-    (void) curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &data);
-    m = (rush_message_t *) (void *) data;
-
-    if (m == NULL) {
-        return;
-    }
-
-    verdict = rush_message_verdict(m, msg->data.result);
+    verdict = rush_message_verdict(m, rc);
     rush_message_land(co, m);
 
     switch (verdict) {
@@ -306,8 +258,8 @@ rush_courier_stop(rush_courier_t *co)
 
     end = rush_mono() + RUSH_COURIER_GRACE * 1000;
 
-    while (co->flying > 0 && rush_mono() < end) {
-        rush_courier_perform(co, RUSH_COURIER_POLL);
+    while (co->loop.flying > 0 && rush_mono() < end) {
+        rush_curl_perform(&co->loop, RUSH_COURIER_POLL);
     }
 
     if (rush_redis_connected(co->rd)) {

@@ -22,8 +22,7 @@
 #define _RUSH_COURIER_H_INCLUDED_
 
 
-#include <curl/curl.h>
-
+#include "curl_loop.h"
 #include "inbox.h"
 #include "rush_field.h"
 
@@ -71,10 +70,9 @@ typedef struct {
     rush_daemon_t       *daemon;
     rush_redis_t        *rd;
     rush_args_t          args;
-    CURLM               *multi;
+    rush_curl_loop_t     loop;
     rush_inbox_t         inbox;
     int64_t              next_claim;    /* us */
-    size_t               flying;
     rush_message_t       messages[RUSH_MESSAGES];
 } rush_courier_t;
 

@@ -213,11 +213,7 @@ rush_message_json(rush_courier_t *co, const rush_message_t *m, rush_buf_t *b)
         b->failed = 1;
     }
 
-    if (text.data != NULL) {
-        explicit_bzero(text.data, text.len);
-    }
-
-    rush_buf_free(&text);
+    rush_buf_wipe(&text);
 }
 
 
@@ -279,11 +275,7 @@ rush_message_mail(rush_courier_t *co, const rush_message_t *m, rush_buf_t *b)
         b->failed = 1;
     }
 
-    if (text.data != NULL) {
-        explicit_bzero(text.data, text.size);
-    }
-
-    rush_buf_free(&text);
+    rush_buf_wipe(&text);
 }
 
 

@@ -16,22 +16,11 @@
 #include "courier.h"
 
 
-#if (LIBCURL_VERSION_NUM >= 0x075500)
-#define rush_curl_protocols(easy, text, bits)                                 \
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, text)
-#else
-#define rush_curl_protocols(easy, text, bits)                                 \
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long) (bits))
-#endif
-
-
 static int rush_send_log(rush_courier_t *co, rush_message_t *m);
-static int rush_send_common(rush_courier_t *co, rush_message_t *m,
-    int64_t timeout, const char *ca_file);
+static int rush_send_common(rush_message_t *m, int64_t timeout,
+    const char *ca_file);
 static int rush_send_mail(rush_courier_t *co, rush_message_t *m);
 static int rush_send_webhook(rush_courier_t *co, rush_message_t *m);
-static int rush_send_header(rush_message_t *m, const char *name,
-    const char *value);
 static int rush_send_signature(rush_courier_t *co, rush_message_t *m);
 static size_t rush_send_read(char *dst, size_t size, size_t n, void *data);
 static size_t rush_send_drop(char *src, size_t size, size_t n, void *data);
@@ -57,14 +46,13 @@ rush_message_send(rush_courier_t *co, rush_message_t *m)
          : m->mail ? rush_send_mail(co, m) : rush_send_webhook(co, m);
 
     if (rc != RUSH_OK
-        || curl_multi_add_handle(co->multi, m->easy) != CURLM_OK)
+        || rush_curl_add(&co->loop, m->easy) != RUSH_OK)
     {
         rush_message_land(co, m);
         return RUSH_ERROR;
     }
 
     m->state = RUSH_MESSAGE_FLYING;
-    co->flying++;
 
     return RUSH_OK;
 }
@@ -112,29 +100,12 @@ rush_send_log(rush_courier_t *co, rush_message_t *m)
 }
 
 
-/* a variable of the environment must not send messages through a proxy, nor
- * a redirection to somebody else */
-
 static int
-rush_send_common(rush_courier_t *co, rush_message_t *m, int64_t timeout,
-    const char *ca_file)
+rush_send_common(rush_message_t *m, int64_t timeout, const char *ca_file)
 {
-    CURL  *easy;
-
-    easy = m->easy;
-
-    if (curl_easy_setopt(easy, CURLOPT_PRIVATE, m) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED)
-           != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) timeout)
-           != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, rush_send_drop)
-           != CURLE_OK
-        || (ca_file[0] != '\0'
-            && curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) != CURLE_OK))
+    if (rush_curl_options(m->easy, m, timeout, ca_file) != RUSH_OK
+        || curl_easy_setopt(m->easy, CURLOPT_WRITEFUNCTION, rush_send_drop)
+           != CURLE_OK)
     {
         return RUSH_ERROR;
     }
@@ -160,7 +131,7 @@ rush_send_mail(rush_courier_t *co, rush_message_t *m)
     explicit_bzero(to, sizeof(to));
 
     if (m->list == NULL || m->body.failed
-        || rush_send_common(co, m, conf->mail_timeout, conf->mail_ca_file)
+        || rush_send_common(m, conf->mail_timeout, conf->mail_ca_file)
            != RUSH_OK
         || rush_curl_protocols(easy, "smtp,smtps",
                                CURLPROTO_SMTP|CURLPROTO_SMTPS) != CURLE_OK
@@ -205,46 +176,23 @@ rush_send_webhook(rush_courier_t *co, rush_message_t *m)
     rush_message_json(co, m, &m->body);
 
     if (m->body.failed
-        || rush_send_common(co, m, conf->sms_timeout, conf->sms_ca_file)
+        || rush_send_common(m, conf->sms_timeout, conf->sms_ca_file)
            != RUSH_OK
-        || rush_send_header(m, "Content-Type", "application/json") != RUSH_OK
-        || rush_send_header(m, "Idempotency-Key", m->id) != RUSH_OK
-        || rush_send_header(m, "Expect", "") != RUSH_OK
+        || rush_curl_header(&m->list, "Content-Type", "application/json")
+           != RUSH_OK
+        || rush_curl_header(&m->list, "Idempotency-Key", m->id) != RUSH_OK
+        || rush_curl_header(&m->list, "Expect", "") != RUSH_OK
         || rush_send_signature(co, m) != RUSH_OK
         || rush_curl_protocols(easy, "http,https",
                                CURLPROTO_HTTP|CURLPROTO_HTTPS) != CURLE_OK
         || curl_easy_setopt(easy, CURLOPT_URL, conf->sms_url) != CURLE_OK
         || curl_easy_setopt(easy, CURLOPT_USERAGENT,
                             "rush-consumer/" RUSH_VERSION) != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) m->body.len)
-           != CURLE_OK
-        || curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-                            (char *) m->body.data) != CURLE_OK
+        || rush_curl_post(easy, &m->body) != RUSH_OK
         || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, m->list) != CURLE_OK)
     {
         return RUSH_ERROR;
     }
-
-    return RUSH_OK;
-}
-
-
-/* to curl "Name:" means: without that header */
-
-static int
-rush_send_header(rush_message_t *m, const char *name, const char *value)
-{
-    char                line[256];
-    struct curl_slist  *list;
-
-    snprintf(line, sizeof(line), "%s:%s%s", name, value[0] ? " " : "", value);
-
-    list = curl_slist_append(m->list, line);
-    if (list == NULL) {
-        return RUSH_ERROR;
-    }
-
-    m->list = list;
 
     return RUSH_OK;
 }
@@ -273,11 +221,7 @@ rush_send_signature(rush_courier_t *co, rush_message_t *m)
     n = b.failed ? RUSH_ERROR
                  : rush_hmac(secret, strlen(secret), b.data, b.len, mac);
 
-    if (b.data != NULL) {
-        explicit_bzero(b.data, b.len);
-    }
-
-    rush_buf_free(&b);
+    rush_buf_wipe(&b);
 
     if (n != RUSH_OK) {
         return RUSH_ERROR;
@@ -289,7 +233,7 @@ rush_send_signature(rush_courier_t *co, rush_message_t *m)
         n += snprintf(value + n, sizeof(value) - (size_t) n, "%02x", mac[i]);
     }
 
-    return rush_send_header(m, "X-Rush-Signature", value);
+    return rush_curl_header(&m->list, "X-Rush-Signature", value);
 }
 
 
@@ -371,8 +315,7 @@ void
 rush_message_land(rush_courier_t *co, rush_message_t *m)
 {
     if (m->state == RUSH_MESSAGE_FLYING) {
-        (void) curl_multi_remove_handle(co->multi, m->easy);
-        co->flying--;
+        rush_curl_remove(&co->loop, m->easy);
         m->state = RUSH_MESSAGE_WAITING;
     }
 
@@ -384,10 +327,5 @@ rush_message_land(rush_courier_t *co, rush_message_t *m)
     curl_slist_free_all(m->list);
     m->list = NULL;
 
-    if (m->body.data != NULL) {
-        explicit_bzero(m->body.data, m->body.size);
-    }
-
-    rush_buf_free(&m->body);
-    memset(&m->body, 0, sizeof(rush_buf_t));
+    rush_buf_wipe(&m->body);
 }

@@ -11,7 +11,8 @@
 #include "consumer_sql.h"
 
 
-#define RUSH_DEAD_MAX_FIELD   4096      /* longer ones are cut */
+#define RUSH_DEAD_MAX_FIELD   131072    /* longer ones are cut: a notice of
+                                           a payment is not */
 #define RUSH_DEAD_MAX_FIELDS  1024
 #define RUSH_ALARM_LEN        500
 

@@ -12,35 +12,14 @@
 #include <time.h>
 
 #include "rush_field.h"
-#include "store.h"
+#include "dead.h"
 #include "consumer_sql.h"
-
-
-#define RUSH_DEAD_REPLAYED   1
-#define RUSH_DEAD_DISCARDED  2
-
-
-/* columns of dead_by_id */
-
-enum {
-    RUSH_D_ID = 0,
-    RUSH_D_ACTIVITY,
-    RUSH_D_STREAM_ID,
-    RUSH_D_PART,
-    RUSH_D_STATE,
-    RUSH_D_CREATED,
-    RUSH_D_CLOSED,
-    RUSH_D_CAUSE,
-    RUSH_D_BODY
-};
 
 
 static int rush_dead_known(const char *verb, const char *id);
 static int rush_dead_list(rush_db_t *db);
 static int rush_dead_show(const rush_rows_t *rows);
-static int rush_dead_replay(rush_store_t *s, const rush_rows_t *rows);
-static int rush_dead_store(rush_store_t *s, const redisReply *entry,
-    int64_t part);
+static int rush_dead_replay_one(rush_store_t *s, const rush_rows_t *rows);
 static int rush_dead_close(rush_db_t *db, int64_t id, int state);
 static void rush_dead_time(const rush_rows_t *rows, size_t row, size_t col,
     char *text);
@@ -115,7 +94,7 @@ rush_dead_main(rush_daemon_t *d, const char *verb, const char *id)
         rc = 1;
 
     } else if (strcmp(verb, "replay") == 0) {
-        rc = rush_dead_replay(s, &rows);
+        rc = rush_dead_replay_one(s, &rows);
 
     } else {
         rc = rush_dead_close(db, letter, RUSH_DEAD_DISCARDED);
@@ -179,7 +158,8 @@ rush_dead_show(const rush_rows_t *rows)
 {
     char  created[32], closed[32];
 
-    static const char  *states[] = { "open", "replayed", "discarded" };
+    static const char  *states[] = { "open", "replayed", "discarded",
+                                    "replaying" };
 
     rush_dead_time(rows, 0, RUSH_D_CREATED, created);
     rush_dead_time(rows, 0, RUSH_D_CLOSED, closed);
@@ -191,7 +171,7 @@ rush_dead_show(const rush_rows_t *rows)
            rush_cell(rows, 0, RUSH_D_ACTIVITY)->data,
            rush_cell(rows, 0, RUSH_D_STREAM_ID)->data,
            rush_cell(rows, 0, RUSH_D_PART)->data,
-           states[rush_cell_int(rows, 0, RUSH_D_STATE) % 3],
+           states[rush_cell_int(rows, 0, RUSH_D_STATE) & 3],
            created, closed,
            rush_cell(rows, 0, RUSH_D_CAUSE)->data,
            rush_cell(rows, 0, RUSH_D_BODY)->data);
@@ -201,86 +181,33 @@ rush_dead_show(const rush_rows_t *rows)
 
 
 static int
-rush_dead_replay(rush_store_t *s, const rush_rows_t *rows)
+rush_dead_replay_one(rush_store_t *s, const rush_rows_t *rows)
 {
-    int               rc;
-    int64_t           id;
-    redisReply       *entry;
-    rush_activity_t  *a;
+    int         rc;
+    rush_buf_t  text;
 
-    id = rush_cell_int(rows, 0, RUSH_D_ACTIVITY);
+    memset(&text, 0, sizeof(rush_buf_t));
 
-    if (rush_activity_load(s, id, &a) != RUSH_OK) {
-        fprintf(stderr, "rush-consumer: %s\n", rush_db_error(s->db));
-        return 2;
-    }
+    rc = rush_dead_replay(s, rows, 0, &text);
+    rush_buf_add(&text, "", 1);
 
-    if (a == NULL) {
-        fprintf(stderr, "rush-consumer: there is no activity %lld\n",
-                (long long) id);
-        return 1;
-    }
+    if (text.failed) {
+        fprintf(stderr, "rush-consumer: no memory\n");
+        rc = 2;
 
-    entry = rush_dead_body(rush_cell(rows, 0, RUSH_D_BODY),
-                           rush_cell(rows, 0, RUSH_D_STREAM_ID));
-
-    if (entry == NULL) {
-        fprintf(stderr, "rush-consumer: the body cannot be read\n");
-        return 1;
-    }
-
-    rc = rush_dead_store(s, entry, rush_cell_int(rows, 0, RUSH_D_PART));
-
-    if (rc == 0) {
+    } else if (rc == 0) {
+        printf("%s", (char *) text.data);
         rc = rush_dead_close(s->db, rush_cell_int(rows, 0, RUSH_D_ID),
                              RUSH_DEAD_REPLAYED);
+
+    } else {
+        fprintf(stderr, "rush-consumer: %s%s\n",
+                rc == 1 ? "still fails: " : "", (char *) text.data);
     }
 
-    freeReplyObject(entry);
+    rush_buf_free(&text);
 
     return rc;
-}
-
-
-static int
-rush_dead_store(rush_store_t *s, const redisReply *entry, int64_t part)
-{
-    size_t       i;
-    const char  *cause, *what;
-    rush_row_t  *row;
-
-    if (rush_entry_read(s, s->activities[0], entry, &cause) != RUSH_OK) {
-        fprintf(stderr, "rush-consumer: still fails: %s\n", cause);
-        return 1;
-    }
-
-    rush_store_reset(s);
-    s->no_position = 1;
-
-    if (rush_store_rows(s, s->activities[0], &s->entry, part) != RUSH_OK
-        || rush_store_flush(s) != RUSH_OK)
-    {
-        fprintf(stderr, "rush-consumer: cannot store it now\n");
-        return 2;
-    }
-
-    for (i = 0; i < s->nrows; i++) {
-        row = &s->rows[i];
-
-        if (row->state == RUSH_ROW_DEAD) {
-            fprintf(stderr, "rush-consumer: still fails: %s\n", row->cause);
-            return 1;
-        }
-
-        what = row->state == RUSH_ROW_STORED ? "stored"
-               : row->state == RUSH_ROW_SAME ? "was stored before"
-               : "rejected";
-
-        printf("%.*s %s\n", (int) row->grant.order_no.len,
-               row->grant.order_no.data, what);
-    }
-
-    return 0;
 }
 
 

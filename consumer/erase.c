@@ -96,7 +96,8 @@ rush_erase_one(rush_controller_t *ctl, int64_t id, int64_t limit)
     static const unsigned  tables[] = {
         RUSH_CTL_SQL_ERASE_SESSIONS,
         RUSH_CTL_SQL_ERASE_ADDRESSES,
-        RUSH_CTL_SQL_ERASE_SPONSORS
+        RUSH_CTL_SQL_ERASE_SPONSORS,
+        RUSH_CTL_SQL_ERASE_ORDERS
     };
 
     memset(&rows, 0, sizeof(rush_rows_t));

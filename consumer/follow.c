@@ -41,6 +41,7 @@ rush_wish_fill(rush_wish_t *wish, const rush_rows_t *rows, size_t row)
     wish->sold = rush_cell_int(rows, row, 10);
     wish->limit = rush_cell_int(rows, row, 11);
     wish->price_ver = rush_cell_int(rows, row, 12);
+    wish->selling = rush_cell_int(rows, row, 13);
 }
 
 
@@ -202,6 +203,10 @@ rush_meta_answer(rush_controller_t *ctl, rush_meta_t *meta)
 const char *
 rush_wish_state(rush_controller_t *ctl, const rush_wish_t *wish)
 {
+    if (!wish->selling) {
+        return "off";
+    }
+
     if (wish->status == 1) {
         return (ctl->clock_bad || rush_guard_paused(ctl, wish->id))
                ? "paused" : "on";

@@ -22,16 +22,22 @@ static int rush_gate_load(rush_controller_t *ctl, const unsigned *scripts,
     size_t n);
 
 
-/* buy.lua is the last one: with it the sale goes on */
+/*
+ * buy.lua is the last one: with it the sale goes on.  Ordinary orders wait
+ * for no activity: their units are in MySQL, and so is what an id stands for
+ * once it is stored
+ */
 
 static const unsigned  rush_gate_first[] = {
     RUSH_LUA_LOAD, RUSH_LUA_REBUILD, RUSH_LUA_CHANGE, RUSH_LUA_CODE_SEND,
     RUSH_LUA_CODE_TAKE, RUSH_LUA_TICKET_TAKE, RUSH_LUA_PROOF_FREE,
-    RUSH_LUA_ASK
+    RUSH_LUA_ASK, RUSH_LUA_IDEM_ASK, RUSH_LUA_IDEM_KEEP, RUSH_LUA_TALLY,
+    RUSH_LUA_STREAM_INFO, RUSH_LUA_ORDER
 };
 
 static const unsigned  rush_gate_fence[] = {
-    RUSH_LUA_RELEASE, RUSH_LUA_ADJUST, RUSH_LUA_SETTLE, RUSH_LUA_BUY
+    RUSH_LUA_RELEASE, RUSH_LUA_RETAKE, RUSH_LUA_ADJUST, RUSH_LUA_SETTLE,
+    RUSH_LUA_BUY
 };
 
 

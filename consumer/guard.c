@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "controller.h"
+#include "rush_order.h"
 
 
 #define RUSH_GUARD_COUNT  10000         /* entries, when Redis has no lag */
@@ -19,13 +20,14 @@
 static int rush_guard_clock(rush_controller_t *ctl);
 static int64_t rush_guard_skew(rush_controller_t *ctl);
 static int rush_guard_backlog(rush_controller_t *ctl, size_t i);
+static int rush_guard_orders(rush_controller_t *ctl);
 static rush_guard_t *rush_guard_find(rush_controller_t *ctl, int64_t id);
 static rush_guard_t *rush_guard_add(rush_controller_t *ctl, int64_t id,
     int paused);
 static void rush_queue_group(const redisReply *group, rush_queue_t *queue);
-static int rush_queue_lag(rush_controller_t *ctl, int64_t id,
+static int rush_queue_lag(rush_controller_t *ctl, const char *key,
     rush_queue_t *queue);
-static int rush_queue_oldest(rush_controller_t *ctl, int64_t id,
+static int rush_queue_oldest(rush_controller_t *ctl, const char *key,
     rush_queue_t *queue);
 
 
@@ -35,7 +37,8 @@ rush_guard(rush_controller_t *ctl)
     size_t   i;
     int64_t  paused;
 
-    if (rush_guard_clock(ctl) != RUSH_OK) {
+    if (rush_guard_clock(ctl) != RUSH_OK || rush_guard_orders(ctl) != RUSH_OK)
+    {
         return RUSH_ERROR;
     }
 
@@ -215,6 +218,37 @@ rush_guard_backlog(rush_controller_t *ctl, size_t i)
 }
 
 
+/* workers refuse more of them by themselves (seckill_order_backlog) */
+
+static int
+rush_guard_orders(rush_controller_t *ctl)
+{
+    int64_t       n, limit;
+    rush_queue_t  queue;
+
+    if (rush_queue_key(ctl, RUSH_ORDERS_KEY, &queue) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    n = queue.lag + queue.pending;
+    limit = ctl->daemon->conf.order_backlog;
+
+    if (n <= limit / 2) {
+        ctl->orders_told = 0;
+    }
+
+    if (n <= limit || ctl->orders_told) {
+        return RUSH_OK;
+    }
+
+    ctl->orders_told = 1;
+
+    return rush_alarm(ctl->daemon, ctl->db, "backlog", 0, "%lld ordinary "
+                      "orders are not stored yet", (long long) n)
+           == RUSH_OK ? RUSH_OK : RUSH_ERROR;
+}
+
+
 static rush_guard_t *
 rush_guard_find(rush_controller_t *ctl, int64_t id)
 {
@@ -256,6 +290,17 @@ rush_guard_add(rush_controller_t *ctl, int64_t id, int paused)
 int
 rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
 {
+    char  key[RUSH_KEY_LEN];
+
+    (void) rush_key(key, id, 's');
+
+    return rush_queue_key(ctl, key, queue);
+}
+
+
+int
+rush_queue_key(rush_controller_t *ctl, const char *key, rush_queue_t *queue)
+{
     size_t        i;
     redisReply   *reply;
 
@@ -263,7 +308,7 @@ rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
 
     rush_arg_text(&ctl->args, "XINFO");
     rush_arg_text(&ctl->args, "GROUPS");
-    rush_arg_key(&ctl->args, id, 's');
+    rush_arg_text(&ctl->args, key);
 
     reply = rush_redis_call(ctl->rd, &ctl->args);
 
@@ -287,14 +332,14 @@ rush_queue_read(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
         return RUSH_OK;
     }
 
-    if (queue->lag < 0 && rush_queue_lag(ctl, id, queue) != RUSH_OK) {
+    if (queue->lag < 0 && rush_queue_lag(ctl, key, queue) != RUSH_OK) {
         return RUSH_ERROR;
     }
 
     /* asked after the last delivered entry: what is delivered in between is
      * above it */
 
-    return queue->pending ? rush_queue_oldest(ctl, id, queue) : RUSH_OK;
+    return queue->pending ? rush_queue_oldest(ctl, key, queue) : RUSH_OK;
 }
 
 
@@ -336,7 +381,7 @@ rush_queue_group(const redisReply *group, rush_queue_t *queue)
 /* Redis does not know the lag of a group that was made in the middle */
 
 static int
-rush_queue_lag(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
+rush_queue_lag(rush_controller_t *ctl, const char *key, rush_queue_t *queue)
 {
     char          start[52];
     redisReply   *reply;
@@ -346,7 +391,7 @@ rush_queue_lag(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
     snprintf(start, sizeof(start), "(%s", queue->delivered);
 
     rush_arg_text(a, "XRANGE");
-    rush_arg_key(a, id, 's');
+    rush_arg_text(a, key);
     rush_arg_text(a, start);
     rush_arg_text(a, "+");
     rush_arg_text(a, "COUNT");
@@ -367,12 +412,13 @@ rush_queue_lag(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
 
 
 static int
-rush_queue_oldest(rush_controller_t *ctl, int64_t id, rush_queue_t *queue)
+rush_queue_oldest(rush_controller_t *ctl, const char *key,
+    rush_queue_t *queue)
 {
     redisReply  *reply;
 
     rush_arg_text(&ctl->args, "XPENDING");
-    rush_arg_key(&ctl->args, id, 's');
+    rush_arg_text(&ctl->args, key);
     rush_arg_text(&ctl->args, RUSH_GROUP);
 
     reply = rush_redis_call(ctl->rd, &ctl->args);

@@ -15,7 +15,6 @@
 
 
 #define RUSH_HELD_TRIES  10
-#define RUSH_HELD_WAIT   200            /* ms */
 #define RUSH_HELD_MANY   1000           /* fields: look less often */
 
 
@@ -225,7 +224,7 @@ rush_held_recheck(rush_audit_t *audit, rush_lines_t *fields)
 
     for (try = 1; try <= tries && fields->n > 0; try++) {
 
-        if (try > 1 && rush_wait(audit->ctl->daemon, RUSH_HELD_WAIT)) {
+        if (try > 1 && rush_audit_wait(audit)) {
             return RUSH_ERROR;
         }
 

@@ -10,21 +10,21 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
 
+#include "pay.h"
+#include "rush_crypto.h"
 #include "store.h"
 
 
-#define RUSH_THREADS  (RUSH_MAX_WRITERS + 4)
+#define RUSH_THREADS  (RUSH_MAX_WRITERS + 7)
 
 
 typedef int (*rush_thread_pt)(void *data);
@@ -55,14 +55,19 @@ typedef struct {
 
 static int rush_options(rush_options_t *o, int argc, char **argv);
 static int rush_serve(rush_daemon_t *d);
+static int rush_start_all(rush_daemon_t *d, rush_thread_t *threads,
+    rush_writer_t *writers, size_t *n);
 static int rush_start(rush_daemon_t *d, rush_thread_t *t, const char *name,
     rush_thread_pt body, void *data);
 static void *rush_thread(void *data);
 static int rush_thread_writer(void *data);
 static int rush_thread_controller(void *data);
 static int rush_thread_monitor(void *data);
+static int rush_thread_orders(void *data);
 static int rush_thread_courier(void *data);
 static int rush_thread_asker(void *data);
+static int rush_thread_cashier(void *data);
+static int rush_thread_teller(void *data);
 static int rush_signal(rush_daemon_t *d, int fd);
 static int rush_print_metrics(void);
 
@@ -105,6 +110,11 @@ main(int argc, char **argv)
 
     failed = (o.dead != NULL || o.reconcile || o.verify) ? 2 : 1;
 
+    if (rush_crypto_ready() != RUSH_OK) {
+        fprintf(stderr, "rush-consumer: cannot start: OpenSSL is not ready\n");
+        return failed;
+    }
+
     rc = rush_conf_read(&d.conf, o.conf, stderr);
 
     if (rc != 0) {
@@ -124,7 +134,6 @@ main(int argc, char **argv)
     d.stop_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
     if (d.stop_fd == -1 || mysql_library_init(0, NULL, NULL) != 0
-        || rush_redis_init() != RUSH_OK
         || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     {
         fprintf(stderr, "rush-consumer: cannot start: %s\n",
@@ -292,35 +301,12 @@ rush_serve(rush_daemon_t *d)
     rush_log(RUSH_LOG_INFO, "rush-consumer %s, name %s, %lld writers",
              RUSH_VERSION, d->conf.name, (long long) d->conf.writers);
 
-    rc = RUSH_OK;
     n = 0;
     memset(writers, 0, sizeof(writers));
+    rc = rush_start_all(d, threads, writers, &n);
 
-    for (i = 0; rc == RUSH_OK && i < (size_t) d->conf.writers; i++) {
-        writers[i].daemon = d;
-        writers[i].n = (int) i + 1;
-        snprintf(writers[i].name, sizeof(writers[i].name), "%s-%d",
-                 d->conf.name, writers[i].n);
-
-        rc = rush_start(d, &threads[n++], writers[i].name,
-                        rush_thread_writer, &writers[i]);
-    }
-
-    if (rc == RUSH_OK) {
-        rc = rush_start(d, &threads[n++], "monitor", rush_thread_monitor, d);
-    }
-
-    if (rc == RUSH_OK && d->conf.controller) {
-        rc = rush_start(d, &threads[n++], "controller",
-                        rush_thread_controller, d);
-    }
-
-    if (rc == RUSH_OK && rush_courier_wanted(&d->conf)) {
-        rc = rush_start(d, &threads[n++], "courier", rush_thread_courier, d);
-    }
-
-    if (rc == RUSH_OK && rush_wechat_wanted(&d->conf)) {
-        rc = rush_start(d, &threads[n++], "wechat", rush_thread_asker, d);
+    if (rc == RUSH_OK && rush_pay_wanted(&d->conf)) {
+        rc = rush_start(d, &threads[n++], "teller", rush_thread_teller, d);
     }
 
     if (rc != RUSH_OK) {
@@ -352,6 +338,52 @@ rush_serve(rush_daemon_t *d)
     rush_log(RUSH_LOG_INFO, "stopped");
 
     return rc == RUSH_OK ? 0 : 1;
+}
+
+
+/* *n counts the one that could not be started, too */
+
+static int
+rush_start_all(rush_daemon_t *d, rush_thread_t *threads,
+    rush_writer_t *writers, size_t *n)
+{
+    int     rc;
+    size_t  i;
+
+    const struct {
+        const char      *name;
+        rush_thread_pt   body;
+        int              wanted;
+    } bodies[] = {
+        { "orders", rush_thread_orders, 1 },
+        { "monitor", rush_thread_monitor, 1 },
+        { "controller", rush_thread_controller, d->conf.controller != 0 },
+        { "courier", rush_thread_courier, rush_courier_wanted(&d->conf) },
+        { "wechat", rush_thread_asker, rush_wechat_wanted(&d->conf) },
+        { "cashier", rush_thread_cashier, d->conf.cashier.enabled != 0 }
+    };
+
+    rc = RUSH_OK;
+
+    for (i = 0; rc == RUSH_OK && i < (size_t) d->conf.writers; i++) {
+        writers[i].daemon = d;
+        writers[i].n = (int) i + 1;
+        snprintf(writers[i].name, sizeof(writers[i].name), "%s-%d",
+                 d->conf.name, writers[i].n);
+
+        rc = rush_start(d, &threads[(*n)++], writers[i].name,
+                        rush_thread_writer, &writers[i]);
+    }
+
+    for (i = 0; rc == RUSH_OK && i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+
+        if (bodies[i].wanted) {
+            rc = rush_start(d, &threads[(*n)++], bodies[i].name,
+                            bodies[i].body, d);
+        }
+    }
+
+    return rc;
 }
 
 
@@ -426,6 +458,13 @@ rush_thread_monitor(void *data)
 
 
 static int
+rush_thread_orders(void *data)
+{
+    return rush_ordinary_run(data);
+}
+
+
+static int
 rush_thread_courier(void *data)
 {
     return rush_courier_run(data);
@@ -436,6 +475,20 @@ static int
 rush_thread_asker(void *data)
 {
     return rush_asker_run(data);
+}
+
+
+static int
+rush_thread_cashier(void *data)
+{
+    return rush_cashier_run(data);
+}
+
+
+static int
+rush_thread_teller(void *data)
+{
+    return rush_teller_run(data);
 }
 
 
@@ -466,66 +519,6 @@ rush_signal(rush_daemon_t *d, int fd)
     }
 
     return RUSH_OK;
-}
-
-
-int
-rush_stopping(rush_daemon_t *d)
-{
-    return __atomic_load_n(&d->stop, __ATOMIC_ACQUIRE);
-}
-
-
-void
-rush_stop(rush_daemon_t *d)
-{
-    uint64_t  one;
-
-    __atomic_store_n(&d->stop, 1, __ATOMIC_RELEASE);
-
-    one = 1;
-
-    if (write(d->stop_fd, &one, sizeof(one)) == -1 && errno != EAGAIN) {
-        rush_log(RUSH_LOG_ERROR, "eventfd: %s", strerror(errno));
-    }
-}
-
-
-int
-rush_wait(rush_daemon_t *d, int64_t ms)
-{
-    struct pollfd  fd;
-
-    fd.fd = d->stop_fd;
-    fd.events = POLLIN;
-
-    if (!rush_stopping(d)) {
-        (void) poll(&fd, 1, (int) ms);
-    }
-
-    return rush_stopping(d);
-}
-
-
-int64_t
-rush_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-
-    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-
-int64_t
-rush_mono(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 

@@ -7,6 +7,7 @@
  */
 
 
+#include "rush_pay.h"
 #include "store.h"
 
 
@@ -35,6 +36,10 @@ static const rush_metric_t  rush_metric_list[] = {
     rush_counter("rejected_total", rejected, "orders the ledger refused"),
     rush_counter("duplicates_total", duplicates,
                  "grants delivered again and found stored"),
+    rush_counter("ordinary_total", ordinary,
+                 "ordinary orders committed, cancelled ones among them"),
+    rush_counter("ordinary_refused_total", ordinary_refused,
+                 "of them cancelled at once: no stock, product or address"),
     rush_counter("retries_total", retries, "transactions run again"),
     rush_counter("claimed_total", claimed,
                  "entries taken over from other consumers"),
@@ -75,15 +80,47 @@ static const rush_metric_t  rush_metric_list[] = {
                  "calls of WeChat made again"),
     rush_counter("asks_expired_total", asks_expired,
                  "logins that nobody waited for any more"),
+    rush_counter("orders_paid_total", pay_paid, "orders that were paid"),
+    rush_counter("payments_late_total", pay_late,
+                 "payments of orders that waited no more"),
+    rush_counter("payments_second_total", pay_second,
+                 "payments of orders that were paid already: they go back"),
+    rush_counter("orders_revived_total", pay_revived,
+                 "cancelled orders that a late payment has brought back"),
+    rush_counter("notices_known_total", pay_known,
+                 "notices of providers that told nothing new"),
+    rush_counter("notices_unmatched_total", pay_unmatched,
+                 "notices that came before their payment, or have none"),
+    rush_counter("notices_mismatch_total", pay_mismatch,
+                 "notices with another amount, merchant or state; an alarm"),
+    rush_counter("refunds_done_total", refunds_done,
+                 "refunds that providers have paid back"),
+    rush_counter("refunds_failed_total", refunds_failed,
+                 "refunds that providers could not pay back"),
 
     rush_gauge("dead_letters_open", dead_open, "dead letters to look at"),
+    rush_gauge("notices_unmatched", notices_open,
+               "notices without a payment now"),
+    rush_gauge("refunds_failed", refunds_open,
+               "failed refunds that nobody has decided about"),
     rush_gauge("stream_lag", lag, "entries not yet delivered"),
     rush_gauge("stream_pending", pending,
                "entries delivered and not acknowledged"),
     rush_gauge("streams", streams, "warm activities"),
+    rush_gauge("ordinary_lag", ordinary_lag,
+               "ordinary orders not yet delivered"),
+    rush_gauge("ordinary_pending", ordinary_pending,
+               "ordinary orders delivered and not acknowledged"),
     rush_gauge("messages_held", messages_held,
                "codes on their way or waiting for another try"),
     rush_gauge("asks_held", asks_held, "logins that WeChat is asked about"),
+    rush_gauge("payments_open", pay_open,
+               "payments that were asked for and are not over"),
+    rush_gauge("refunds_waiting", refunds_waiting,
+               "refunds that are not over"),
+    rush_gauge("pay_silent_milliseconds", pay_silent,
+               "age of the oldest call that has got no answer"),
+    rush_gauge("teller", teller, "1: holds the teller's lock"),
     rush_gauge("redis_up", redis_up, "1: Redis answers"),
     rush_gauge("mysql_up", mysql_up, "1: MySQL answers"),
     rush_gauge("controller", controller, "1: holds the controller lock"),
@@ -108,6 +145,7 @@ static const char  *rush_metric_bounds[RUSH_HISTOGRAM + 1] = {
 };
 
 
+static void rush_metrics_calls(rush_daemon_t *d, rush_buf_t *b);
 static void rush_metrics_batches(rush_daemon_t *d, rush_buf_t *b);
 static void rush_metrics_head(rush_buf_t *b, const char *name,
     const char *type, const char *help);
@@ -134,6 +172,7 @@ rush_metrics(rush_daemon_t *d, rush_buf_t *b)
     }
 
     rush_metrics_batches(d, b);
+    rush_metrics_calls(d, b);
 
     last = rush_stat_get(d, last_commit);
     age = last ? rush_now() - last : 0;
@@ -147,6 +186,53 @@ rush_metrics(rush_daemon_t *d, rush_buf_t *b)
                       "version of the program");
     rush_buf_puts(b, "rush_consumer_build_info{version=\"" RUSH_VERSION
                      "\"} 1\n");
+}
+
+
+/* of payment providers that can be called */
+
+static void
+rush_metrics_calls(rush_daemon_t *d, rush_buf_t *b)
+{
+    int     who;
+    size_t  i;
+
+    static const char *const  names[RUSH_PAY_WHO] = {
+        [RUSH_PROVIDER_WECHAT] = "wechat",
+        [RUSH_PROVIDER_ALIPAY] = "alipay",
+        [RUSH_PROVIDER_SANDBOX] = "sandbox"
+    };
+
+    static const char *const  outcomes[] = {
+#define RUSH_OUTCOME_NAME(name, text)  text,
+        RUSH_PAY_OUTCOMES(RUSH_OUTCOME_NAME)
+#undef RUSH_OUTCOME_NAME
+    };
+
+    rush_metrics_head(b, "rush_consumer_pay_calls_total", "counter",
+                      "calls of payment providers, by what came of them");
+
+    for (who = 0; who < RUSH_PAY_WHO; who++) {
+
+        for (i = 0; names[who] != NULL && i < RUSH_OUTCOMES; i++) {
+            rush_buf_printf(b, "rush_consumer_pay_calls_total{provider="
+                            "\"%s\",outcome=\"%s\"} %lld\n", names[who],
+                            outcomes[i],
+                            (long long) rush_stat_get(d, calls[who][i]));
+        }
+    }
+
+    rush_metrics_head(b, "rush_consumer_pay_breaker", "gauge",
+                      "of calls: 0 closed, 1 half open, 2 open");
+
+    for (who = 0; who < RUSH_PAY_WHO; who++) {
+
+        if (names[who] != NULL) {
+            rush_buf_printf(b, "rush_consumer_pay_breaker{provider=\"%s\"} "
+                            "%lld\n", names[who],
+                            (long long) rush_stat_get(d, breaker[who]));
+        }
+    }
 }
 
 

@@ -7,6 +7,7 @@
  */
 
 
+#include "rush_order.h"
 #include "store.h"
 #include "consumer_sql.h"
 
@@ -17,7 +18,7 @@
 static int rush_monitor_mysql(rush_store_t *s);
 static void rush_monitor_redis(rush_store_t *s, int alive);
 static int rush_monitor_beat(rush_store_t *s);
-static int rush_monitor_stream(rush_store_t *s, int64_t activity,
+static int rush_monitor_stream(rush_store_t *s, const char *key,
     int64_t *lag, int64_t *pending);
 
 
@@ -77,13 +78,16 @@ static void
 rush_monitor_redis(rush_store_t *s, int alive)
 {
     int          up;
+    char         key[RUSH_KEY_LEN];
     size_t       i;
-    int64_t      lag, pending, streams;
+    int64_t      lag, pending, streams, orders, held;
     redisReply  *reply;
 
     lag = 0;
     pending = 0;
     streams = 0;
+    orders = 0;
+    held = 0;
     up = rush_redis_ready(s->rd) == RUSH_OK;
 
     if (up) {
@@ -100,9 +104,14 @@ rush_monitor_redis(rush_store_t *s, int alive)
 
         if (s->activities[i]->warm) {
             streams++;
-            up = rush_monitor_stream(s, s->activities[i]->id, &lag, &pending)
-                 == RUSH_OK;
+            (void) rush_key(key, s->activities[i]->id, 's');
+            up = rush_monitor_stream(s, key, &lag, &pending) == RUSH_OK;
         }
+    }
+
+    if (up) {
+        up = rush_monitor_stream(s, RUSH_ORDERS_KEY, &orders, &held)
+             == RUSH_OK;
     }
 
     rush_stat_set(s->daemon, redis_up, up);
@@ -111,6 +120,8 @@ rush_monitor_redis(rush_store_t *s, int alive)
         rush_stat_set(s->daemon, lag, lag);
         rush_stat_set(s->daemon, pending, pending);
         rush_stat_set(s->daemon, streams, streams);
+        rush_stat_set(s->daemon, ordinary_lag, orders);
+        rush_stat_set(s->daemon, ordinary_pending, held);
     }
 }
 
@@ -141,7 +152,7 @@ rush_monitor_beat(rush_store_t *s)
 /* RUSH_ERROR: the connection was lost */
 
 static int
-rush_monitor_stream(rush_store_t *s, int64_t activity, int64_t *lag,
+rush_monitor_stream(rush_store_t *s, const char *key, int64_t *lag,
     int64_t *pending)
 {
     size_t             i;
@@ -150,14 +161,14 @@ rush_monitor_stream(rush_store_t *s, int64_t activity, int64_t *lag,
 
     rush_arg_text(&s->args, "XINFO");
     rush_arg_text(&s->args, "GROUPS");
-    rush_arg_key(&s->args, activity, 's');
+    rush_arg_text(&s->args, key);
 
     reply = rush_redis_call(s->rd, &s->args);
     if (reply == NULL) {
         return RUSH_ERROR;
     }
 
-    /* an error reply is "no such key": the activity is not loaded yet */
+    /* an error reply is "no such key": nothing has been there yet */
 
     for (i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
     {

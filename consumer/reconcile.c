@@ -183,7 +183,7 @@ rush_repair_lost(rush_controller_t *ctl, const rush_wish_t *wish,
             continue;
         }
 
-        if (state == 0) {
+        if (state == 0 || state == 3) {
             (*open)++;
             continue;
         }
@@ -477,6 +477,22 @@ rush_cli_pass(rush_controller_t *ctl, int repair, int quiet,
         ctl->wishes[i].repair = audit.found != 0;
     }
 
+    if (rush_products_check(ctl, quiet ? NULL : stdout, repair, &total->found)
+        != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    memset(&audit, 0, sizeof(rush_audit_t));
+    audit.ctl = ctl;
+    audit.out = quiet ? NULL : stdout;
+
+    if (!quiet && rush_books(&audit) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    total->found += audit.found;
+
     return RUSH_OK;
 }
 
@@ -486,8 +502,16 @@ rush_cli_pass(rush_controller_t *ctl, int repair, int quiet,
 static int
 rush_cli_ask(rush_controller_t *ctl)
 {
-    size_t        i;
+    size_t        i, found;
     rush_param_t  param;
+
+    found = 0;
+
+    /* of ordinary orders there is nothing in Redis: any process may do it */
+
+    if (rush_products_check(ctl, NULL, 1, &found) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
 
     for (i = 0; i < ctl->n; i++) {
 

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "consumer.h"
@@ -375,33 +374,6 @@ rush_redis_script(rush_redis_t *rd, unsigned lua, int64_t activity,
     }
 
     return rush_redis_call(rd, a);
-}
-
-
-/*
- * OpenSSL makes its tables when they are first used, and what could not be
- * made is used all the same: a thread would die of that.
- */
-
-int
-rush_redis_init(void)
-{
-    EVP_MD  *sha1;
-
-    errno = ENOMEM;
-
-    if (OSSL_LIB_CTX_get0_global_default() == NULL) {
-        return RUSH_ERROR;
-    }
-
-    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-    if (sha1 == NULL) {
-        return RUSH_ERROR;
-    }
-
-    EVP_MD_free(sha1);
-
-    return RUSH_OK;
 }
 
 

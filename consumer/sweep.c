@@ -5,7 +5,8 @@
  * Orders that were not paid in time are cancelled, and what cancelled orders
  * held is given back.  A row is its own outbox: stock_state 1 asks for it, 2
  * the ledger has it, 3 Redis has it too.  The ledger goes first, so a rebuild
- * at any moment counts right, and release.lua does nothing twice.
+ * at any moment counts right, and release.lua does nothing twice.  Ordinary
+ * orders hold units of a product: product.c.
  */
 
 
@@ -17,9 +18,22 @@
 #define RUSH_SWEEP_ROUNDS  20           /* of one tick */
 
 
+/* how orders of one kind give their units back */
+
+typedef struct {
+    unsigned          asked;            /* rows: order, owner, units */
+    unsigned          mark;             /* one order */
+    int             (*lower)(rush_controller_t *ctl, int64_t owner,
+                             int64_t units);
+} rush_back_t;
+
+
 static int rush_sweep_unpaid(rush_controller_t *ctl, size_t *n);
 static int rush_sweep_ledger(rush_controller_t *ctl, size_t *n);
-static int rush_sweep_activity(rush_controller_t *ctl,
+static int rush_sweep_products(rush_controller_t *ctl, size_t *n);
+static int rush_sweep_back(rush_controller_t *ctl, const rush_back_t *back,
+    size_t *n);
+static int rush_sweep_owner(rush_controller_t *ctl, const rush_back_t *back,
     const rush_rows_t *rows, size_t from, char *done);
 static int rush_sweep_lower(rush_controller_t *ctl, int64_t activity,
     int64_t units);
@@ -36,6 +50,7 @@ typedef int (*rush_sweep_pt)(rush_controller_t *ctl, size_t *n);
 static const rush_sweep_pt  rush_sweep_parts[] = {
     rush_sweep_unpaid,
     rush_sweep_ledger,
+    rush_sweep_products,
     rush_sweep_redis
 };
 
@@ -70,12 +85,16 @@ rush_sweep_unpaid(rush_controller_t *ctl, size_t *n)
 {
     int           rc;
     rush_rows_t   rows;
-    rush_param_t  param;
+    rush_param_t  params[2];
 
     memset(&rows, 0, sizeof(rush_rows_t));
-    param = rush_p_int(ctl->daemon->conf.sweep_batch);
 
-    rc = rush_ctl_run(ctl, SWEEP, &param, 1, &rows);
+    /* so long a provider may take to say that nobody has paid */
+
+    params[0] = rush_p_int(ctl->daemon->conf.pay.close_patience * 1000);
+    params[1] = rush_p_int(ctl->daemon->conf.sweep_batch);
+
+    rc = rush_ctl_run(ctl, SWEEP, params, 2, &rows);
 
     *n = (size_t) rows.affected;
     rush_rows_free(&rows);
@@ -94,6 +113,32 @@ rush_sweep_unpaid(rush_controller_t *ctl, size_t *n)
 static int
 rush_sweep_ledger(rush_controller_t *ctl, size_t *n)
 {
+    static const rush_back_t  back = {
+        RUSH_CTL_SQL_BACK_ASKED, RUSH_CTL_SQL_BACK_IN_LEDGER, rush_sweep_lower
+    };
+
+    return rush_sweep_back(ctl, &back, n);
+}
+
+
+/* an order that "taken" has no units for is no order of these: reconcile
+ * tells of it, and the others do not wait behind it */
+
+static int
+rush_sweep_products(rush_controller_t *ctl, size_t *n)
+{
+    static const rush_back_t  back = {
+        RUSH_CTL_SQL_PRODUCTS_ASKED, RUSH_CTL_SQL_PRODUCT_ORDER_BACK,
+        rush_product_back
+    };
+
+    return rush_sweep_back(ctl, &back, n);
+}
+
+
+static int
+rush_sweep_back(rush_controller_t *ctl, const rush_back_t *back, size_t *n)
+{
     int           rc;
     char         *done;
     size_t        i;
@@ -103,7 +148,9 @@ rush_sweep_ledger(rush_controller_t *ctl, size_t *n)
     memset(&rows, 0, sizeof(rush_rows_t));
     param = rush_p_int(ctl->daemon->conf.sweep_batch);
 
-    if (rush_ctl_run(ctl, BACK_ASKED, &param, 1, &rows) != RUSH_OK) {
+    if (rush_db_run(ctl->db, &rush_ctl_sql[back->asked], &param, 1, &rows)
+        != RUSH_OK)
+    {
         return RUSH_ERROR;
     }
 
@@ -120,7 +167,7 @@ rush_sweep_ledger(rush_controller_t *ctl, size_t *n)
 
     for (i = 0; i < rows.n && rc == RUSH_OK; i++) {
         if (!done[i]) {
-            rc = rush_sweep_activity(ctl, &rows, i, done);
+            rc = rush_sweep_owner(ctl, back, &rows, i, done);
         }
     }
 
@@ -139,30 +186,31 @@ rush_sweep_ledger(rush_controller_t *ctl, size_t *n)
 }
 
 
-/* one transaction; the hot row of the activity is its last one */
+/* one transaction; the hot row of the activity or the product is its last
+ * one */
 
 static int
-rush_sweep_activity(rush_controller_t *ctl, const rush_rows_t *rows,
-    size_t from, char *done)
+rush_sweep_owner(rush_controller_t *ctl, const rush_back_t *back,
+    const rush_rows_t *rows, size_t from, char *done)
 {
     int       rc;
     size_t    i;
-    int64_t   activity, units;
+    int64_t   owner, units;
     uint64_t  changed;
 
-    activity = rush_cell_int(rows, from, 1);
+    owner = rush_cell_int(rows, from, 1);
     units = 0;
 
     rc = rush_db_begin(ctl->db);
 
     for (i = from; i < rows->n && rc == RUSH_OK; i++) {
 
-        if (rush_cell_int(rows, i, 1) != activity) {
+        if (rush_cell_int(rows, i, 1) != owner) {
             continue;
         }
 
         done[i] = 1;
-        rc = rush_sweep_mark(ctl, &rush_ctl_sql[RUSH_CTL_SQL_BACK_IN_LEDGER],
+        rc = rush_sweep_mark(ctl, &rush_ctl_sql[back->mark],
                              rush_cell(rows, i, 0), &changed);
 
         if (rc == RUSH_OK && changed == 1) {
@@ -171,7 +219,7 @@ rush_sweep_activity(rush_controller_t *ctl, const rush_rows_t *rows,
     }
 
     if (rc == RUSH_OK && units > 0) {
-        rc = rush_sweep_lower(ctl, activity, units);
+        rc = back->lower(ctl, owner, units);
     }
 
     if (rc == RUSH_OK) {
@@ -180,7 +228,7 @@ rush_sweep_activity(rush_controller_t *ctl, const rush_rows_t *rows,
 
     rush_db_rollback(ctl->db);
 
-    /* a broken sum stops its activity only: repair mends it */
+    /* a broken sum stops its activity or product only: repair mends it */
 
     return rc == RUSH_DB_DATA ? RUSH_OK : rc;
 }

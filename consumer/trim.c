@@ -10,12 +10,14 @@
 
 
 #include "controller.h"
+#include "rush_order.h"
 
 
 #define RUSH_UNLOAD_AFTER  86400000     /* ms */
 
 
-static int rush_trim_one(rush_controller_t *ctl, int64_t id,
+static int rush_trim_orders(rush_controller_t *ctl);
+static int rush_trim_one(rush_controller_t *ctl, const char *key,
     const rush_queue_t *queue);
 static int rush_unload(rush_controller_t *ctl, const rush_wish_t *wish);
 static int rush_unload_keys(rush_controller_t *ctl, int64_t id);
@@ -24,6 +26,7 @@ static int rush_unload_keys(rush_controller_t *ctl, int64_t id);
 int
 rush_trim(rush_controller_t *ctl)
 {
+    char          key[RUSH_KEY_LEN];
     size_t        i;
     int64_t       now;
     rush_wish_t  *wish;
@@ -57,17 +60,34 @@ rush_trim(rush_controller_t *ctl)
             continue;
         }
 
-        if (rush_trim_one(ctl, wish->id, &queue) != RUSH_OK) {
+        (void) rush_key(key, wish->id, 's');
+
+        if (rush_trim_one(ctl, key, &queue) != RUSH_OK) {
             return RUSH_ERROR;
         }
     }
 
-    return RUSH_OK;
+    return rush_trim_orders(ctl);
 }
 
 
 static int
-rush_trim_one(rush_controller_t *ctl, int64_t id, const rush_queue_t *queue)
+rush_trim_orders(rush_controller_t *ctl)
+{
+    rush_queue_t  queue;
+
+    if (rush_queue_key(ctl, RUSH_ORDERS_KEY, &queue) != RUSH_OK) {
+        return RUSH_ERROR;
+    }
+
+    return queue.exists ? rush_trim_one(ctl, RUSH_ORDERS_KEY, &queue)
+                        : RUSH_OK;
+}
+
+
+static int
+rush_trim_one(rush_controller_t *ctl, const char *key,
+    const rush_queue_t *queue)
 {
     char          old[52];
     int64_t       n;
@@ -99,7 +119,7 @@ rush_trim_one(rush_controller_t *ctl, int64_t id, const rush_queue_t *queue)
     a = &ctl->args;
 
     rush_arg_text(a, "XTRIM");
-    rush_arg_key(a, id, 's');
+    rush_arg_text(a, key);
     rush_arg_text(a, "MINID");
     rush_arg_text(a, "~");
     rush_arg_text(a, limit);
@@ -116,8 +136,8 @@ rush_trim_one(rush_controller_t *ctl, int64_t id, const rush_queue_t *queue)
 
     if (n > 0) {
         rush_stat_add(ctl->daemon, trimmed, n);
-        rush_log(RUSH_LOG_INFO, "activity %lld: %lld old entries trimmed",
-                 (long long) id, (long long) n);
+        rush_log(RUSH_LOG_INFO, "%s: %lld old entries trimmed", key,
+                 (long long) n);
     }
 
     return RUSH_OK;

@@ -4,7 +4,8 @@
  */
 
 
-#include "ngx_seckill.h"
+#include "ngx_seckill_notice.h"
+#include "ngx_seckill_pay.h"
 
 
 static ngx_int_t ngx_http_seckill_preconfiguration(ngx_conf_t *cf);
@@ -32,6 +33,11 @@ static ngx_rush_route_t  ngx_seckill_routes[] = {
 
 static ngx_conf_num_bounds_t  ngx_http_seckill_nodes_bounds = {
     ngx_conf_check_num_bounds, 1, 1024
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_seckill_redeem_bounds = {
+    ngx_conf_check_num_bounds, 0, 100000
 };
 
 
@@ -72,11 +78,46 @@ static ngx_command_t  ngx_http_seckill_commands[] = {
       offsetof(ngx_seckill_main_conf_t, skew),
       NULL },
 
+    { ngx_string("seckill_order_backlog"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_seckill_main_conf_t, order_backlog),
+      NULL },
+
+    { ngx_string("seckill_redeem_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_seckill_main_conf_t, redeem_limit),
+      &ngx_http_seckill_redeem_bounds },
+
     { ngx_string("seckill_deadline"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_seckill_main_conf_t, deadline),
+      NULL },
+
+    { ngx_string("seckill_pay_channels"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_seckill_pay_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("seckill_wechat_pay"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_seckill_wechat_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("seckill_alipay"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_seckill_alipay_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
       ngx_null_command
@@ -139,7 +180,14 @@ ngx_http_seckill_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
+    if (ngx_seckill_notice_make(cf, mcf) == NULL
+        || ngx_seckill_notice_check(cf, mcf->notice) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ngx_seckill_zone(cf, mcf->zone) != NGX_OK
+        || ngx_seckill_log_zone(cf) != NGX_OK
         || ngx_rush_add_ready(cf, ngx_seckill_ready) != NGX_OK
         || ngx_rush_add_metrics(cf, ngx_seckill_metrics) != NGX_OK)
     {
@@ -165,6 +213,8 @@ ngx_http_seckill_create_main_conf(ngx_conf_t *cf)
     mcf->admit_min = NGX_CONF_UNSET_UINT;
     mcf->skew = NGX_CONF_UNSET_MSEC;
     mcf->deadline = NGX_CONF_UNSET_MSEC;
+    mcf->order_backlog = NGX_CONF_UNSET_UINT;
+    mcf->redeem_limit = NGX_CONF_UNSET_UINT;
 
     return mcf;
 }
@@ -180,6 +230,12 @@ ngx_http_seckill_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(mcf->admit_min, 64);
     ngx_conf_init_msec_value(mcf->skew, 2000);
     ngx_conf_init_msec_value(mcf->deadline, 3000);
+
+    ngx_conf_init_uint_value(mcf->order_backlog, 100000);
+    ngx_conf_init_uint_value(mcf->redeem_limit, 30);
+
+    ngx_rush_rate_init(&mcf->redeem_rate, mcf->redeem_limit,
+                       2 * mcf->redeem_limit, 60);
 
     if (mcf->deadline < 1000) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -206,7 +262,13 @@ ngx_http_seckill_init_process(ngx_cycle_t *cycle)
 
     ngx_seckill_slot_init();
 
-    if (ngx_seckill_batch_init(cycle) != NGX_OK) {
+    if (ngx_seckill_batch_init(cycle) != NGX_OK
+        || ngx_seckill_tally_init(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_seckill_events_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -16,8 +16,11 @@
 #include "ngx_rush_mysql.h"
 #include "ngx_rush_shm.h"
 #include "rush_id.h"
+#include "rush_wxpay.h"
+#include "rush_order.h"
 #include "rush_stream.h"
 #include "ngx_seckill_api.h"
+#include "ngx_seckill_pay_data.h"
 #include "ngx_seckill_sql.h"
 #include "rush_lua.h"
 
@@ -29,10 +32,6 @@
 #define NGX_SECKILL_ONLINE        1
 #define NGX_SECKILL_IS_PAUSED     2
 #define NGX_SECKILL_OFFLINE       3
-
-/* orders.status */
-#define NGX_SECKILL_TO_PAY        1
-#define NGX_SECKILL_CANCELLED     5
 
 /* state a client sees */
 #define NGX_SECKILL_NOT_STARTED   0
@@ -95,7 +94,9 @@ typedef struct {
     ngx_atomic_t           fill;        /* lease: writes slots */
     ngx_atomic_t           looked;      /* round whose slots Redis has filled,
                                            0: none yet */
-    ngx_atomic_t           spare[5];
+    ngx_atomic_t           selling;     /* the red switch, 0: not known */
+    ngx_atomic_t           switch_msec; /* when MySQL was asked for it */
+    ngx_atomic_t           spare[3];
     ngx_seckill_slot_t     slots[1];
 } ngx_seckill_shm_t;
 
@@ -106,9 +107,16 @@ typedef struct {
     ngx_uint_t             admit_min;   /* least budget of a window */
     ngx_msec_t             skew;        /* tolerated between clocks */
     ngx_msec_t             deadline;    /* of a buy, ms */
+    ngx_uint_t             pay_channels;    /* bit n: RUSH_CHANNEL_... n */
+    struct ngx_seckill_notice_conf_s  *notice;  /* ngx_seckill_notice.h */
+    ngx_uint_t             order_backlog;   /* ordinary orders that wait */
+    ngx_uint_t             redeem_limit;    /* tries of one administrator a
+                                               minute, 0: any number */
+    ngx_rush_rate_t        redeem_rate;
 } ngx_seckill_main_conf_t;
 
 
+extern ngx_module_t              ngx_http_seckill_module;
 extern ngx_seckill_main_conf_t  *ngx_seckill_conf;     /* of this process */
 extern ngx_seckill_shm_t        *ngx_seckill_shm;
 
@@ -140,6 +148,9 @@ void ngx_seckill_learn(ngx_seckill_slot_t *slot, int64_t epoch,
     int64_t remain, int64_t rver, int64_t now);
 
 ngx_uint_t ngx_seckill_state(ngx_seckill_slot_t *slot, int64_t now);
+
+/* units left, as clients are told (ngx_seckill_activity.c) */
+int64_t ngx_seckill_left(ngx_seckill_slot_t *slot, int64_t now);
 extern const char  *ngx_seckill_state_names[NGX_SECKILL_STATES];
 
 /* ms of the event loop's clock */
@@ -152,6 +163,12 @@ extern const char  *ngx_seckill_state_names[NGX_SECKILL_STATES];
 ngx_int_t ngx_seckill_refresh_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_seckill_ready(rush_buf_t *b);
 void ngx_seckill_metrics(rush_buf_t *b);
+
+
+/* --- event streams (ngx_seckill_events.c) --- */
+
+ngx_int_t ngx_seckill_events_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_seckill_log_zone(ngx_conf_t *cf);
 
 
 /* --- batches of buyers (ngx_seckill_batch.c) --- */
@@ -215,7 +232,6 @@ typedef ngx_seckill_activity_detail_t  ngx_seckill_activity_stock_t;
 
 
 typedef struct {
-    int64_t             id;             /* made by the insert */
     int64_t             product_id;
     int64_t             stock;
     int64_t             price;
@@ -237,6 +253,10 @@ typedef struct {
 
 typedef struct {
     int64_t             status;
+    ngx_str_t           kind;
+    int64_t             since;          /* ms */
+    int64_t             until;
+    ngx_str_t           last_id;
     int64_t             page;
     int64_t             page_size;
     int64_t             total;          /* rows, counted first */
@@ -268,11 +288,7 @@ typedef struct {
 
 typedef ngx_seckill_product_detail_t  ngx_seckill_product_stock_t;
 
-/* what reads an object back finds its id in front, and "missed" behind it */
-
 typedef struct {
-    int64_t             id;             /* made by the insert */
-    ngx_uint_t          missed;         /* always 0 */
     ngx_str_t           title;
     ngx_str_t           description;
     ngx_str_t           image;
@@ -281,6 +297,8 @@ typedef struct {
     int64_t             stock;
     int64_t             status;
 } ngx_seckill_product_create_t;
+
+/* what reads an object back finds its id in front */
 
 typedef struct {
     int64_t             id;
@@ -294,11 +312,6 @@ typedef struct {
     int64_t             version;
 } ngx_seckill_product_update_t;
 
-
-_Static_assert(offsetof(ngx_seckill_product_create_t, missed)
-               == offsetof(ngx_seckill_product_update_t, missed),
-               "both routes end with ngx_seckill_product_read()");
-
 typedef ngx_seckill_activity_detail_t  ngx_seckill_product_delete_t;
 
 typedef struct {
@@ -306,8 +319,6 @@ typedef struct {
     int64_t             stock;
     int64_t             delta;
     ngx_str_t           reason;
-
-    ngx_uint_t          missed;         /* no row was changed */
 } ngx_seckill_product_adjust_t;
 
 typedef struct {
@@ -319,7 +330,6 @@ typedef struct {
 } ngx_seckill_admin_list_t;
 
 typedef struct {
-    int64_t             id;             /* made by the insert */
     int64_t             product_id;
     ngx_str_t           title;
     int64_t             price;
@@ -408,16 +418,88 @@ typedef struct {
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_order_cancel_t;
 
+typedef ngx_seckill_order_detail_t    ngx_seckill_order_confirm_t;
+
+typedef ngx_seckill_order_detail_t    ngx_seckill_order_hide_t;
+
+typedef struct {
+    int64_t             product_id;
+    int64_t             quantity;
+    int64_t             address_id;
+    ngx_str_t           remark;
+
+    ngx_str_t           req;            /* id of this request */
+    int64_t             hash;           /* of what it says */
+    ngx_uint_t          refused;        /* a code, if it is a new one */
+    ngx_uint_t          replayed;
+    u_char              order_no[RUSH_ORDER_NO_LEN];
+    size_t              order_no_len;
+} ngx_seckill_order_place_t;
+
 typedef struct {
     int64_t             status;
+    ngx_str_t           kind;
     int64_t             user_id;
+    int64_t             product_id;
     int64_t             activity_id;
+    int64_t             since;          /* ms */
+    int64_t             until;
+    ngx_str_t           last_id;
+    ngx_str_t           export;
     int64_t             page;
     int64_t             page_size;
     int64_t             total_rows;     /* counted first */
+    void               *csv;            /* of an export */
 } ngx_seckill_admin_order_list_t;
 
 typedef ngx_seckill_order_detail_t    ngx_seckill_admin_order_detail_t;
+
+typedef struct {
+    ngx_str_t           id;
+    ngx_str_t           status;
+    ngx_str_t           reason;
+    int64_t             version;
+
+    int64_t             to;             /* number of status */
+    ngx_uint_t          missed;         /* no row was changed */
+} ngx_seckill_admin_order_status_t;
+
+typedef struct {
+    ngx_str_t           id;
+    ngx_str_t           carrier;
+    ngx_str_t           number;
+    int64_t             version;
+
+    ngx_uint_t          missed;         /* no row was changed */
+} ngx_seckill_admin_order_ship_t;
+
+typedef struct {
+    ngx_str_t           trade_code;     /* wiped */
+
+    ngx_uint_t          missed;         /* no row was changed */
+    u_char              code[RUSH_TRADE_LEN];          /* wiped */
+} ngx_seckill_admin_order_redeem_t;
+
+typedef struct {
+    int64_t             id;
+    ngx_str_t           last_event_id;
+} ngx_seckill_activity_events_t;
+
+typedef struct {
+    ngx_str_t           id;
+    ngx_str_t           last_event_id;
+    int64_t             order_id;       /* parts of id */
+    int64_t             activity;
+    ngx_uint_t          again;          /* Redis was asked */
+} ngx_seckill_order_events_t;
+
+typedef struct {                        /* the same with another name */
+    ngx_str_t           order_no;
+    ngx_str_t           last_event_id;
+    int64_t             order_id;
+    int64_t             activity;
+    ngx_uint_t          again;
+} ngx_seckill_result_events_t;
 
 typedef struct {
     int64_t             id;             /* one of the two is given */
@@ -436,6 +518,22 @@ typedef struct {
 typedef ngx_seckill_buy_t             ngx_seckill_buy_product_t;
 
 
+typedef struct {
+    rush_wxpay_seal_t   seal;
+    const rush_rsa_t   *key;            /* NULL: not found yet */
+    int64_t             now;            /* ms, when it came */
+    ngx_uint_t          slept;          /* somebody else asks for the key */
+} ngx_seckill_callback_wechat_t;
+
+typedef ngx_seckill_callback_wechat_t  ngx_seckill_callback_wechat_refund_t;
+
+typedef ngx_seckill_callback_wechat_t  ngx_seckill_wechat_notify_t;
+
+typedef struct {
+    ngx_uint_t          none;
+} ngx_seckill_callback_alipay_t;
+
+
 /* --- steps of all routes --- */
 
 #define NGX_SECKILL_STEPS_DECL(x, name, method, path, auth, limit, flags,     \
@@ -443,6 +541,9 @@ typedef ngx_seckill_buy_t             ngx_seckill_buy_product_t;
     extern ngx_rush_step_t  ngx_seckill_##name##_steps[];
 
 NGX_SECKILL_ROUTES(NGX_SECKILL_STEPS_DECL)
+
+
+#include "ngx_seckill_ops.h"
 
 
 #endif /* _NGX_SECKILL_H_INCLUDED_ */

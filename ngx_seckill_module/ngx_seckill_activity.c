@@ -18,7 +18,6 @@ static ngx_int_t ngx_seckill_add_activity(ngx_rush_req_t *q,
     ngx_seckill_slot_t *slot, int64_t now);
 static ngx_int_t ngx_seckill_wanted(ngx_str_t *state, ngx_uint_t *first,
     ngx_uint_t *last);
-static int64_t ngx_seckill_left(ngx_seckill_slot_t *slot, int64_t now);
 static ngx_int_t ngx_seckill_etag(ngx_rush_req_t *q, ngx_seckill_slot_t *slot,
     int64_t now, ngx_uint_t timed);
 
@@ -175,7 +174,7 @@ ngx_seckill_add_activity(ngx_rush_req_t *q, ngx_seckill_slot_t *slot,
 }
 
 
-static int64_t
+int64_t
 ngx_seckill_left(ngx_seckill_slot_t *slot, int64_t now)
 {
     if (slot->epoch) {

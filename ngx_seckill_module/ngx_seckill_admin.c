@@ -15,6 +15,7 @@ static ngx_int_t ngx_seckill_insert_quick(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_insert_activity(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_activity_inserted(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_price_inserted(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_show_made(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_show_admin_activity(ngx_rush_req_t *q);
 
 static ngx_int_t ngx_seckill_count_activities(ngx_rush_req_t *q);
@@ -39,7 +40,7 @@ ngx_rush_step_t  ngx_seckill_init_steps[] = {
     ngx_rush_step(ngx_seckill_insert_quick),        /* mysql */
     ngx_rush_step(ngx_seckill_activity_inserted),   /* mysql: its price */
     ngx_rush_step(ngx_seckill_price_inserted),      /* mysql: reads it back */
-    ngx_rush_step(ngx_seckill_show_admin_activity),
+    ngx_rush_step(ngx_seckill_show_made),
     ngx_rush_null_step
 };
 
@@ -48,7 +49,7 @@ ngx_rush_step_t  ngx_seckill_admin_create_steps[] = {
     ngx_rush_step(ngx_seckill_insert_activity),     /* mysql */
     ngx_rush_step(ngx_seckill_activity_inserted),   /* mysql: its price */
     ngx_rush_step(ngx_seckill_price_inserted),      /* mysql: reads it back */
-    ngx_rush_step(ngx_seckill_show_admin_activity),
+    ngx_rush_step(ngx_seckill_show_made),
     ngx_rush_null_step
 };
 
@@ -129,7 +130,7 @@ ngx_seckill_insert_activity(ngx_rush_req_t *q)
 static ngx_int_t
 ngx_seckill_put_insert(ngx_rush_req_t *q, ngx_seckill_admin_create_t *a)
 {
-    ngx_rush_param_t  p[12];
+    ngx_rush_param_t  p[13];
 
     p[0] = a->title.len ? ngx_rush_p_str(&a->title) : ngx_rush_p_null();
     p[1] = ngx_seckill_opt_int(q, "price", a->price);
@@ -143,28 +144,36 @@ ngx_seckill_put_insert(ngx_rush_req_t *q, ngx_seckill_admin_create_t *a)
     p[8] = ngx_rush_p_int(a->online ? 1 : 0);
     p[9] = ngx_rush_p_int(ngx_rush_now_ms());
     p[10] = p[9];
-    p[11] = ngx_rush_p_int(a->product_id);
+    p[11] = ngx_rush_p_int(ngx_rush_made_id(q));
+    p[12] = ngx_rush_p_int(a->product_id);
+
+    if (p[11].i == 0) {
+        return RUSH_BUSY;
+    }
 
     return ngx_rush_query(q,
                           &ngx_seckill_sql[NGX_SECKILL_SQL_ACTIVITY_INSERT],
-                          p, 12, RUSH_INTERNAL);
+                          p, 13, NGX_OK);
 }
 
 
 static ngx_int_t
 ngx_seckill_activity_inserted(ngx_rush_req_t *q)
 {
-    int64_t  *id = q->data;
-
     ngx_rush_param_t  p;
 
-    if (q->rows->affected == 0) {
-        return RUSH_NOT_FOUND;          /* the product */
+    /* a duplicate: an earlier try has made it */
+
+    if (q->rows) {
+
+        if (q->rows->affected == 0) {
+            return RUSH_NOT_FOUND;      /* the product */
+        }
+
+        q->object = q->rows->insert_id;
     }
 
-    *id = q->rows->insert_id;
-    q->object = *id;
-    p = ngx_rush_p_int(*id);
+    p = ngx_rush_p_int(ngx_rush_made_id(q));
 
     return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_PRICE_INSERT],
                           &p, 1, RUSH_INTERNAL);
@@ -174,7 +183,23 @@ ngx_seckill_activity_inserted(ngx_rush_req_t *q)
 static ngx_int_t
 ngx_seckill_price_inserted(ngx_rush_req_t *q)
 {
-    return ngx_seckill_read_activity(q);
+    ngx_rush_param_t  p;
+
+    p = ngx_rush_p_int(ngx_rush_made_id(q));
+
+    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ACTIVITY_MADE],
+                          &p, 1, RUSH_INTERNAL);
+}
+
+
+static ngx_int_t
+ngx_seckill_show_made(ngx_rush_req_t *q)
+{
+    if (q->rows->n) {
+        q->object = ngx_rush_cell_int(q->rows, 0, A_ID);
+    }
+
+    return ngx_seckill_show_admin_activity(q);
 }
 
 

@@ -2,9 +2,9 @@
 /*
  * Copyright (C) Rush
  *
- * Products, flash sales and orders: routes, input, errors.
- * Shapes of data stand in ngx_seckill_schema.h.  Macros only; the format is
- * described in ngx_rush.h.
+ * Products and flash sales: routes, input, errors; orders stand in
+ * ngx_seckill_order_api.h.  Shapes of data stand in ngx_seckill_schema.h.
+ * Macros only; the format is described in ngx_rush.h.
  */
 
 
@@ -12,10 +12,18 @@
 #define _NGX_SECKILL_API_H_INCLUDED_
 
 
+#include "ngx_seckill_events_api.h"
+#include "ngx_seckill_notice_api.h"
+#include "ngx_seckill_ops_api.h"
+#include "ngx_seckill_order_api.h"
+#include "ngx_seckill_pay_admin_api.h"
+#include "ngx_seckill_pay_api.h"
+#include "ngx_seckill_pay_wechat_api.h"
+#include "ngx_seckill_refund_api.h"
 #include "ngx_seckill_schema.h"
 
 
-#define NGX_SECKILL_ROUTES(R)                                                 \
+#define NGX_SECKILL_SALE_ROUTES(R)                                            \
     R(seckill, activity_list, GET,                                            \
       "/api/v1/seckill/activities",                                           \
       PUBLIC, NONE, NGX_RUSH_PUBLIC_CACHE, LIST, activity,                    \
@@ -43,7 +51,7 @@
       "Buys in the running activity of a product")                            \
     R(seckill, init, POST,                                                    \
       "/api/v1/seckill/init",                                                 \
-      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
+      MAY(activities_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, admin_activity,\
       "Quick activity of a product: online now, for a day")                   \
     R(seckill, result, GET,                                                   \
       "/api/v1/seckill/results/{order_no}",                                   \
@@ -52,7 +60,7 @@
     R(seckill, request, GET,                                                  \
       "/api/v1/seckill/requests/{request_id}",                                \
       USER, BUY, 0, OBJECT, request,                                          \
-      "Settles what became of a request id: the answer is final")             \
+      "Settles what became of the request id of a buy: the answer is final")  \
     R(seckill, mine, GET,                                                     \
       "/api/v1/seckill/mine",                                                 \
       USER, API, 0, LIST, order,                                              \
@@ -71,7 +79,7 @@
       "Units of a product outside of activities")                             \
     R(seckill, product_create, POST,                                          \
       "/api/v1/admin/products",                                               \
-      MAY(products_write), API, 0, OBJECT, product,                           \
+      MAY(products_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, product,         \
       "Creates a product")                                                    \
     R(seckill, product_update, PUT,                                           \
       "/api/v1/admin/products/{id}",                                          \
@@ -83,15 +91,15 @@
       "Takes a product off for good")                                         \
     R(seckill, product_adjust, POST,                                          \
       "/api/v1/admin/products/{id}/stock",                                    \
-      MAY(stock_write), API, 0, OBJECT, product_stock,                        \
-      "Sets (stock) or adjusts (delta) units, with a reason")                 \
+      MAY(stock_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, product_stock,      \
+      "Sets (stock) or adjusts (delta) units, with a reason; once a key")     \
     R(seckill, admin_list, GET,                                               \
       "/api/v1/admin/seckill/activities",                                     \
       MAY(activities_read), API, 0, LIST, admin_activity,                     \
       "Activities in every state")                                            \
     R(seckill, admin_create, POST,                                            \
       "/api/v1/admin/seckill/activities",                                     \
-      MAY(activities_write), API, 0, OBJECT, admin_activity,                  \
+      MAY(activities_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, admin_activity,\
       "Creates a draft, or with online=true goes live")                       \
     R(seckill, admin_get, GET,                                                \
       "/api/v1/admin/seckill/activities/{id}",                                \
@@ -127,7 +135,7 @@
       "Loads an activity into Redis before it starts; repeating is harmless") \
     R(seckill, admin_stock, POST,                                             \
       "/api/v1/admin/seckill/activities/{id}/stock",                          \
-      MAY(stock_write), API, 0, OBJECT, stock_op,                             \
+      MAY(stock_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, stock_op,           \
       "Adds or withdraws units, also while running")                          \
     R(seckill, admin_availability, GET,                                       \
       "/api/v1/admin/seckill/activities/{id}/availability",                   \
@@ -137,28 +145,7 @@
       "/api/v1/admin/seckill/activities/{id}/reconcile",                      \
       MAY(reconcile), API, 0, OBJECT, reconcile,                              \
       "Compares Redis with the ledger; mode=repair asks the controller "      \
-      "to mend")                                                              \
-    R(seckill, order_list, GET,                                               \
-      "/api/v1/orders",                                                       \
-      USER, API, 0, LIST, order,                                              \
-      "Orders of the caller, newest first")                                   \
-    R(seckill, order_detail, GET,                                             \
-      "/api/v1/orders/{id}",                                                  \
-      USER, API, 0, OBJECT, order,                                            \
-      "One order of the caller")                                              \
-    R(seckill, order_cancel, POST,                                            \
-      "/api/v1/orders/{id}/cancel",                                           \
-      USER, API, 0, OBJECT, order,                                            \
-      "Cancels an unpaid order; its stock comes back")                        \
-    R(seckill, admin_order_list, GET,                                         \
-      "/api/v1/admin/orders",                                                 \
-      MAY(orders_read), API, 0, LIST, admin_order,                            \
-      "Orders of everybody")                                                  \
-    R(seckill, admin_order_detail, GET,                                       \
-      "/api/v1/admin/orders/{id}",                                            \
-      MAY(orders_read), API, 0, OBJECT, admin_order,                          \
-      "Any order")
-
+      "to mend")
 
 #define NGX_SECKILL_FIELDS_activity_list(F)                                   \
     F(activity_list, state, KEY, QUERY, 0, 1, 16,                             \
@@ -335,29 +322,6 @@
       "report (default) or repair")                                           \
     F(admin_reconcile, dry_run, BOOL, BODY, 0, 0, 1, "report only")
 
-#define NGX_SECKILL_FIELDS_order_list(F)                                      \
-    F(order_list, status, INT, QUERY, 0, 0, 9, "order status")                \
-    F(order_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")              \
-    F(order_list, page_size, INT, QUERY, 0, 1, 100,                           \
-      "rows of a page, default 20")
-
-#define NGX_SECKILL_FIELDS_order_detail(F)                                    \
-    F(order_detail, id, KEY, PATH, 1, 1, 40, "order number")
-
-#define NGX_SECKILL_FIELDS_order_cancel(F)                                    \
-    F(order_cancel, id, KEY, PATH, 1, 1, 40, "order number")
-
-#define NGX_SECKILL_FIELDS_admin_order_list(F)                                \
-    F(admin_order_list, status, INT, QUERY, 0, 0, 9, "order status")          \
-    F(admin_order_list, user_id, ID, QUERY, 0, 1, INT64_MAX, "buyer")         \
-    F(admin_order_list, activity_id, ID, QUERY, 0, 1, INT64_MAX, "activity")  \
-    F(admin_order_list, page, INT, QUERY, 0, 1, 10000, "page, from 1")        \
-    F(admin_order_list, page_size, INT, QUERY, 0, 1, 100,                     \
-      "rows of a page, default 20")
-
-#define NGX_SECKILL_FIELDS_admin_order_detail(F)                              \
-    F(admin_order_detail, id, KEY, PATH, 1, 1, 40, "order number")
-
 
 #define NGX_SECKILL_ERRORS_activity_list(E)                                   \
     E(BUSY)
@@ -423,16 +387,14 @@
     E(NOT_FOUND) E(BUSY)
 #define NGX_SECKILL_ERRORS_admin_reconcile(E)                                 \
     E(NOT_FOUND) E(BUSY)
-#define NGX_SECKILL_ERRORS_order_list(E)                                      \
-    E(BUSY)
-#define NGX_SECKILL_ERRORS_order_detail(E)                                    \
-    E(NOT_FOUND) E(ORDER_PROCESSING) E(BUSY)
-#define NGX_SECKILL_ERRORS_order_cancel(E)                                    \
-    E(NOT_FOUND) E(ORDER_STATE) E(ORDER_PROCESSING) E(BUSY)
-#define NGX_SECKILL_ERRORS_admin_order_list(E)                                \
-    E(BUSY)
-#define NGX_SECKILL_ERRORS_admin_order_detail(E)                              \
-    E(NOT_FOUND) E(BUSY)
+
+
+#define NGX_SECKILL_ROUTES(R)                                                 \
+    NGX_SECKILL_SALE_ROUTES(R) NGX_SECKILL_ORDER_ROUTES(R)                    \
+    NGX_SECKILL_PAY_ROUTES(R) NGX_SECKILL_REFUND_ROUTES(R)                    \
+    NGX_SECKILL_PAY_WECHAT_ROUTES(R)                                          \
+    NGX_SECKILL_PAY_ADMIN_ROUTES(R) NGX_SECKILL_NOTICE_ROUTES(R)              \
+    NGX_SECKILL_EVENTS_ROUTES(R) NGX_SECKILL_OPS_ROUTES(R)
 
 
 #endif /* _NGX_SECKILL_API_H_INCLUDED_ */

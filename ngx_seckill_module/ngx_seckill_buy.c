@@ -19,6 +19,8 @@ static void ngx_seckill_buy_known(ngx_rush_req_t *q, ngx_int_t code,
 static void ngx_seckill_buy_unknown(ngx_rush_req_t *q,
     ngx_seckill_buyer_t *buyer);
 static ngx_int_t ngx_seckill_buy_code(ngx_int_t code);
+static ngx_uint_t ngx_seckill_buy_tally(ngx_int_t code,
+    rush_outcome_e outcome);
 
 
 ngx_rush_step_t  ngx_seckill_buy_steps[] = {
@@ -70,6 +72,7 @@ ngx_seckill_find(ngx_rush_req_t *q)
 
         ngx_rush_count(rc == RUSH_CROWDED ? NGX_RUSH_C_BUY_CROWDED
                                           : NGX_RUSH_C_BUY_FILTERED, 1);
+        ngx_seckill_tally_refused(slot, rc);
         return rc;
     }
 
@@ -207,6 +210,10 @@ ngx_seckill_buy_finish(ngx_seckill_buyer_t *buyer, ngx_int_t code,
 
     q = ngx_rush_op_finish(&buyer->op);
 
+    ngx_seckill_tally_answered(buyer->activity,
+                               ngx_seckill_buy_tally(code, outcome),
+                               q ? q->r : NULL);
+
     if (q == NULL) {
         return;                         /* the order stands; it can be seen */
     }
@@ -274,6 +281,30 @@ ngx_seckill_buy_known(ngx_rush_req_t *q, ngx_int_t code, rush_str_t *order_no)
     ngx_rush_count(buy->replayed ? NGX_RUSH_C_BUY_REPLAYED
                                  : NGX_RUSH_C_BUY_GRANTED, 1);
     ngx_rush_resume(q, NGX_OK);
+}
+
+
+static ngx_uint_t
+ngx_seckill_buy_tally(ngx_int_t code, rush_outcome_e outcome)
+{
+    switch (outcome) {
+
+    case RUSH_MAYBE:
+        return NGX_SECKILL_T_UNKNOWN;
+
+    case RUSH_GATE_SHUT:
+        return NGX_SECKILL_T_CLOSED;
+
+    case RUSH_NOT_DONE:
+        return NGX_SECKILL_T_BUSY;
+
+    default: /* RUSH_DONE */
+        break;
+    }
+
+    return code == RUSH_GRANTED ? NGX_SECKILL_T_SUCCESS
+           : code == RUSH_REPLAYED ? NGX_SECKILL_T_REPLAYED
+           : ngx_seckill_tally_of(ngx_seckill_buy_code(code));
 }
 
 

@@ -224,7 +224,7 @@ ngx_seckill_ask_stock(ngx_rush_req_t *q)
         return ngx_rush_refuse(q, "delta", "must not be 0");
     }
 
-    a->op = ngx_rush_id();
+    a->op = ngx_rush_made_id(q);
 
     if (a->op == 0) {
         return RUSH_BUSY;
@@ -238,7 +238,7 @@ ngx_seckill_ask_stock(ngx_rush_req_t *q)
     p[5] = ngx_rush_p_int(a->id);
 
     return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_STOCK_OP], p, 6,
-                          RUSH_INTERNAL);
+                          NGX_OK);
 }
 
 
@@ -247,7 +247,9 @@ ngx_seckill_stock_asked(ngx_rush_req_t *q)
 {
     ngx_seckill_admin_stock_t  *a = q->data;
 
-    if (q->rows->affected == 0) {
+    /* a duplicate: an earlier try has asked for it */
+
+    if (q->rows && q->rows->affected == 0) {
         return ngx_seckill_read_activity(q);
     }
 

@@ -1,142 +1,92 @@
 
 /*
  * Copyright (C) Rush
+ *
+ * One order, by its buyer.  What changes it is one conditional UPDATE; the
+ * row is read back, and tells whether that, or an earlier copy of the same
+ * request, has done it.
  */
 
 
-#include "ngx_seckill_row.h"
+#include "ngx_seckill_order.h"
 
-
-static ngx_int_t ngx_seckill_count_orders(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_orders_counted(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_orders_listed(ngx_rush_req_t *q);
 
 static ngx_int_t ngx_seckill_find_order(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_order_found(ngx_rush_req_t *q);
 static ngx_int_t ngx_seckill_show_order(ngx_rush_req_t *q);
 
-static ngx_int_t ngx_seckill_cancel_order(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_order_cancelled(ngx_rush_req_t *q);
-static ngx_int_t ngx_seckill_check_cancelled(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_change_order(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_order_changed(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_check_changed(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_change_again(ngx_rush_req_t *q);
 
-static ngx_uint_t ngx_seckill_fill_filter(ngx_rush_req_t *q,
-    ngx_rush_param_t *p);
-
-
-ngx_rush_step_t  ngx_seckill_order_list_steps[] = {
-    ngx_rush_step(ngx_seckill_count_orders),    /* mysql */
-    ngx_rush_step(ngx_seckill_orders_counted),  /* mysql: the page */
-    ngx_rush_step(ngx_seckill_orders_listed),
-    ngx_rush_null_step
-};
-
-
-ngx_rush_step_t  ngx_seckill_mine_steps[] = {
-    ngx_rush_step(ngx_seckill_count_orders),    /* mysql */
-    ngx_rush_step(ngx_seckill_orders_counted),  /* mysql: the page */
-    ngx_rush_step(ngx_seckill_orders_listed),
-    ngx_rush_null_step
-};
+static ngx_int_t ngx_seckill_parse_order(ngx_rush_req_t *q);
+static ngx_int_t ngx_seckill_order_missing(ngx_rush_req_t *q);
+static ngx_uint_t ngx_seckill_is_changed(ngx_rush_req_t *q);
 
 
 ngx_rush_step_t  ngx_seckill_order_detail_steps[] = {
     ngx_rush_step(ngx_seckill_find_order),      /* mysql */
     ngx_rush_step(ngx_seckill_order_found),     /* redis, without a row */
-    ngx_rush_step(ngx_seckill_show_order),      /* mysql, if not held */
+    ngx_rush_step(ngx_seckill_show_order),      /* mysql, if not there */
     ngx_rush_step(ngx_seckill_order_found),
     ngx_rush_null_step
 };
 
 
 ngx_rush_step_t  ngx_seckill_order_cancel_steps[] = {
-    ngx_rush_step(ngx_seckill_cancel_order),    /* mysql: the whole effect */
-    ngx_rush_step(ngx_seckill_order_cancelled), /* mysql: reads it back */
-    ngx_rush_step(ngx_seckill_check_cancelled), /* redis, without a row */
-    ngx_rush_step(ngx_seckill_show_order),      /* mysql, if not held */
-    ngx_rush_step(ngx_seckill_check_cancelled),
+    ngx_rush_step(ngx_seckill_change_order),    /* mysql: the whole effect */
+    ngx_rush_step(ngx_seckill_order_changed),   /* mysql: reads it back */
+    ngx_rush_step(ngx_seckill_check_changed),   /* redis, without a row */
+    ngx_rush_step(ngx_seckill_change_again),    /* mysql, if not there */
+    ngx_rush_step(ngx_seckill_check_changed),
     ngx_rush_null_step
 };
 
 
-/* order_list and mine differ in two columns only */
+ngx_rush_step_t  ngx_seckill_order_confirm_steps[] = {
+    ngx_rush_step(ngx_seckill_change_order),    /* mysql: the whole effect */
+    ngx_rush_step(ngx_seckill_order_changed),   /* mysql: reads it back */
+    ngx_rush_step(ngx_seckill_check_changed),   /* redis, without a row */
+    ngx_rush_step(ngx_seckill_change_again),    /* mysql, if not there */
+    ngx_rush_step(ngx_seckill_check_changed),
+    ngx_rush_null_step
+};
 
-static ngx_uint_t
-ngx_seckill_fill_filter(ngx_rush_req_t *q, ngx_rush_param_t *p)
+
+ngx_rush_step_t  ngx_seckill_order_hide_steps[] = {
+    ngx_rush_step(ngx_seckill_change_order),    /* mysql: the whole effect */
+    ngx_rush_step(ngx_seckill_order_changed),   /* mysql: reads it back */
+    ngx_rush_step(ngx_seckill_check_changed),   /* redis, without a row */
+    ngx_rush_step(ngx_seckill_change_again),    /* mysql, if not there */
+    ngx_rush_step(ngx_seckill_check_changed),
+    ngx_rush_null_step
+};
+
+
+static ngx_int_t
+ngx_seckill_parse_order(ngx_rush_req_t *q)
 {
-    ngx_seckill_order_list_t  *list = q->data;
+    ngx_seckill_order_detail_t  *order = q->data;
 
-    p[0] = ngx_rush_p_int(q->user.user);
+    return rush_order_no_parse(order->id.data, order->id.len,
+                               &order->order_id, &order->activity)
+           == RUSH_OK ? NGX_OK : RUSH_NOT_FOUND;
+}
 
-    if (q->route->steps == ngx_seckill_mine_steps) {
-        p[1] = ngx_rush_p_null();
-        p[2] = ngx_rush_p_null();
-        p[3] = ngx_rush_p_int(1);       /* of an activity */
 
-    } else {
-        p[1] = ngx_seckill_opt_int(q, "status", list->status);
-        p[2] = p[1];
-        p[3] = ngx_rush_p_int(0);
+/* no row: it may be on its way; asked once only */
+
+static ngx_int_t
+ngx_seckill_order_missing(ngx_rush_req_t *q)
+{
+    ngx_seckill_order_detail_t  *order = q->data;
+
+    if (order->again || !ngx_seckill_is_young(order->order_id)) {
+        return RUSH_NOT_FOUND;
     }
 
-    return 4;
-}
-
-
-static ngx_int_t
-ngx_seckill_count_orders(ngx_rush_req_t *q)
-{
-    ngx_uint_t        n;
-    ngx_rush_param_t  p[4];
-
-    n = ngx_seckill_fill_filter(q, p);
-
-    return ngx_rush_query(q,
-                  &ngx_seckill_sql[NGX_SECKILL_SQL_COUNT_ORDERS_BY_USER],
-                  p, n, RUSH_INTERNAL);
-}
-
-
-static ngx_int_t
-ngx_seckill_orders_counted(ngx_rush_req_t *q)
-{
-    ngx_seckill_order_list_t  *list = q->data;
-
-    ngx_uint_t           n;
-    ngx_rush_param_t     p[6];
-    ngx_seckill_page_t   page;
-
-    list->total = ngx_rush_cell_int(q->rows, 0, 0);
-
-    page = ngx_seckill_page(list->page, list->page_size);
-
-    n = ngx_seckill_fill_filter(q, p);
-    p[n++] = ngx_rush_p_int(page.size);
-    p[n++] = ngx_rush_p_int(page.offset);
-
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDERS_BY_USER],
-                          p, n, RUSH_INTERNAL);
-}
-
-
-static ngx_int_t
-ngx_seckill_orders_listed(ngx_rush_req_t *q)
-{
-    ngx_seckill_order_list_t  *list = q->data;
-
-    ngx_uint_t           i;
-    ngx_seckill_page_t   page;
-
-    page = ngx_seckill_page(list->page, list->page_size);
-
-    ngx_seckill_list_open(q);
-
-    for (i = 0; i < q->rows->n; i++) {
-        ngx_seckill_put_order(&q->out, q->rows, i, 0);
-    }
-
-    ngx_seckill_list_close(q, &page, list->total);
-
-    return NGX_OK;
+    return ngx_seckill_ask_order(q, &order->id, order->activity);
 }
 
 
@@ -145,38 +95,28 @@ ngx_seckill_find_order(ngx_rush_req_t *q)
 {
     ngx_seckill_order_detail_t  *order = q->data;
 
-    if (rush_order_no_parse(order->id.data, order->id.len, &order->order_id,
-                            &order->activity)
-        != RUSH_OK)
-    {
-        return RUSH_NOT_FOUND;
-    }
+    ngx_int_t  rc;
 
-    return ngx_seckill_read_order(q, &order->id);
+    rc = ngx_seckill_parse_order(q);
+
+    return rc == NGX_OK ? ngx_seckill_read_whole(q, &order->id) : rc;
 }
 
 
 static ngx_int_t
 ngx_seckill_order_found(ngx_rush_req_t *q)
 {
-    ngx_seckill_order_detail_t  *order = q->data;
-
     if (ngx_seckill_is_strange(q)) {
         return RUSH_NOT_FOUND;
     }
 
-    if (q->rows->n) {
-        ngx_seckill_put_order(&q->out, q->rows, 0, 0);
-        return NGX_DONE;
+    if (q->rows->n == 0) {
+        return ngx_seckill_order_missing(q);
     }
 
-    if (order->again || order->activity == 0
-        || !ngx_seckill_is_young(order->order_id))
-    {
-        return RUSH_NOT_FOUND;
-    }
+    ngx_seckill_put_order_whole(q, NGX_SECKILL_OWNER);
 
-    return ngx_seckill_ask_held(q, order->activity);
+    return NGX_DONE;
 }
 
 
@@ -187,87 +127,121 @@ ngx_seckill_show_order(ngx_rush_req_t *q)
 {
     ngx_seckill_order_detail_t  *order = q->data;
 
-    if (ngx_seckill_held(q)) {
+    if (ngx_seckill_is_coming(q, order->activity)) {
         return RUSH_ORDER_PROCESSING;
     }
 
     order->again = 1;
 
-    return ngx_seckill_read_order(q, &order->id);
+    return ngx_seckill_read_whole(q, &order->id);
 }
 
 
 static ngx_int_t
-ngx_seckill_cancel_order(ngx_rush_req_t *q)
+ngx_seckill_change_order(ngx_rush_req_t *q)
 {
-    ngx_seckill_order_cancel_t  *order = q->data;
+    ngx_seckill_order_detail_t  *order = q->data;
 
+    ngx_int_t         rc;
+    ngx_uint_t        n, stmt;
     ngx_rush_param_t  p[3];
 
-    if (rush_order_no_parse(order->id.data, order->id.len, &order->order_id,
-                            &order->activity)
-        != RUSH_OK)
-    {
-        return RUSH_NOT_FOUND;
+    rc = ngx_seckill_parse_order(q);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    p[0] = ngx_rush_p_int(ngx_rush_now_ms());
-    p[1] = ngx_rush_p_str(&order->id);
-    p[2] = ngx_rush_p_int(q->user.user);
+    n = 0;
 
-    return ngx_rush_query(q, &ngx_seckill_sql[NGX_SECKILL_SQL_ORDER_CANCEL],
-                          p, 3, RUSH_INTERNAL);
+    if (q->route->steps == ngx_seckill_order_hide_steps) {
+        stmt = NGX_SECKILL_SQL_ORDER_HIDE;
+
+    } else {
+        stmt = (q->route->steps == ngx_seckill_order_cancel_steps)
+               ? NGX_SECKILL_SQL_ORDER_CANCEL : NGX_SECKILL_SQL_ORDER_CONFIRM;
+
+        p[n++] = ngx_rush_p_int(ngx_rush_now_ms());
+    }
+
+    p[n++] = ngx_rush_p_str(&order->id);
+    p[n++] = ngx_rush_p_int(q->user.user);
+
+    return ngx_rush_query(q, &ngx_seckill_sql[stmt], p, n, RUSH_INTERNAL);
 }
 
 
 static ngx_int_t
-ngx_seckill_order_cancelled(ngx_rush_req_t *q)
+ngx_seckill_order_changed(ngx_rush_req_t *q)
 {
-    ngx_seckill_order_cancel_t  *order = q->data;
+    ngx_seckill_order_detail_t  *order = q->data;
 
-    return ngx_seckill_read_order(q, &order->id);
+    return ngx_seckill_read_whole(q, &order->id);
 }
 
 
 static ngx_int_t
-ngx_seckill_check_cancelled(ngx_rush_req_t *q)
+ngx_seckill_change_again(ngx_rush_req_t *q)
 {
-    ngx_seckill_order_cancel_t  *order = q->data;
+    return ngx_seckill_show_order(q);
+}
 
-    int64_t     status;
-    ngx_str_t  *reason;
+
+static ngx_int_t
+ngx_seckill_check_changed(ngx_rush_req_t *q)
+{
+    ngx_seckill_order_detail_t  *order = q->data;
 
     if (ngx_seckill_is_strange(q)) {
         return RUSH_NOT_FOUND;
     }
 
     if (q->rows->n == 0) {
-
-        if (order->again || order->activity == 0
-            || !ngx_seckill_is_young(order->order_id))
-        {
-            return RUSH_NOT_FOUND;
-        }
-
-        return ngx_seckill_ask_held(q, order->activity);
+        return ngx_seckill_order_missing(q);
     }
 
-    status = ngx_rush_cell_int(q->rows, 0, O_STATUS);
-    reason = ngx_rush_cell(q->rows, 0, O_CANCEL_REASON);
+    if (!ngx_seckill_is_changed(q)) {
 
-    if (order->again && status == NGX_SECKILL_TO_PAY) {
-        return RUSH_ORDER_PROCESSING;   /* was not there to be cancelled */
+        /* a row that has come since could not be changed */
+
+        return order->again ? RUSH_ORDER_PROCESSING : RUSH_ORDER_STATE;
     }
 
-    /* a repeated cancel finds what the first one did */
+    if (q->route->steps == ngx_seckill_order_hide_steps) {
+        rush_json_open(&q->out, NULL, '{');
+        rush_json_str(&q->out, "order_no", (rush_str_t *) &order->id);
+        rush_json_close(&q->out, '}');
 
-    if (status != NGX_SECKILL_CANCELLED
-        || reason->len != 4 || ngx_memcmp(reason->data, "user", 4) != 0)
-    {
-        return RUSH_ORDER_STATE;
+    } else {
+        ngx_seckill_put_order(&q->out, q->rows, 0, 0);
     }
-
-    ngx_seckill_put_order(&q->out, q->rows, 0, 0);
 
     return NGX_DONE;
+}
+
+
+/* also by an earlier copy of the request */
+
+static ngx_uint_t
+ngx_seckill_is_changed(ngx_rush_req_t *q)
+{
+    int64_t           status;
+    ngx_str_t        *reason;
+    ngx_rush_step_t  *steps;
+
+    steps = q->route->steps;
+    status = ngx_rush_cell_int(q->rows, 0, O_STATUS);
+
+    if (steps == ngx_seckill_order_hide_steps) {
+        return ngx_rush_cell_int(q->rows, 0, O_HIDDEN) != 0;
+    }
+
+    if (steps == ngx_seckill_order_confirm_steps) {
+        return status == RUSH_ORDER_DONE
+               && ngx_rush_cell_int(q->rows, 0, O_SHIPPED) != 0;
+    }
+
+    reason = ngx_rush_cell(q->rows, 0, O_CANCEL_REASON);
+
+    return status == RUSH_ORDER_CANCELLED && reason->len == 4
+           && ngx_memcmp(reason->data, "user", 4) == 0;
 }

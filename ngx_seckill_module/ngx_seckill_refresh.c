@@ -122,6 +122,8 @@ ngx_seckill_read_catalog(void)
 {
     ngx_rush_param_t  param;
 
+    ngx_seckill_switch_read();
+
     param = ngx_rush_p_int(ngx_seckill_now() - NGX_SECKILL_KEEP);
 
     if (ngx_rush_mysql_send(&ngx_seckill_sql[NGX_SECKILL_SQL_CATALOG], &param,
@@ -448,12 +450,14 @@ ngx_seckill_ready(rush_buf_t *b)
     stock = now - (int64_t) ngx_seckill_shm->stock_ms;
     beat = now - (int64_t) ngx_seckill_shm->beat_ms;
 
+    rush_json_bool(b, "selling", ngx_seckill_sells());
     rush_json_bool(b, "gate", ngx_seckill_shm->gate != 0);
     rush_json_int(b, "catalog_age_ms", ngx_max(catalog, 0));
     rush_json_int(b, "stock_age_ms", ngx_max(stock, 0));
     rush_json_int(b, "consumer_age_ms", ngx_max(beat, 0));
 
-    if (ngx_seckill_shm->gate == 0 || ngx_seckill_shm->looked == 0
+    if (!ngx_seckill_sells()
+        || ngx_seckill_shm->gate == 0 || ngx_seckill_shm->looked == 0
         || catalog > NGX_SECKILL_FRESH
         || stock > NGX_SECKILL_FRESH || beat > 2 * NGX_SECKILL_FRESH)
     {

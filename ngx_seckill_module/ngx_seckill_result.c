@@ -68,13 +68,11 @@ ngx_seckill_result_found(ngx_rush_req_t *q)
         return NGX_DONE;
     }
 
-    if (result->again || result->activity == 0
-        || !ngx_seckill_is_young(result->order_id))
-    {
+    if (result->again || !ngx_seckill_is_young(result->order_id)) {
         return RUSH_NOT_FOUND;
     }
 
-    return ngx_seckill_ask_held(q, result->activity);
+    return ngx_seckill_ask_order(q, &result->order_no, result->activity);
 }
 
 
@@ -108,9 +106,8 @@ ngx_seckill_put_result(ngx_rush_req_t *q)
 
 
 /*
- * No row yet.  The order is on its way when the caller holds units of the
- * activity; whose number it is shows when the row is there.  Who does not may
- * have given them back since MySQL was asked: then the row has come.
+ * No row yet.  The order may be on its way; if not, its row may have come
+ * since MySQL was asked.
  */
 
 static ngx_int_t
@@ -118,7 +115,7 @@ ngx_seckill_show_result(ngx_rush_req_t *q)
 {
     ngx_seckill_result_t  *result = q->data;
 
-    if (ngx_seckill_held(q) == 0) {
+    if (!ngx_seckill_is_coming(q, result->activity)) {
         result->again = 1;
         return ngx_seckill_read_order(q, &result->order_no);
     }

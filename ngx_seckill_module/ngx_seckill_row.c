@@ -12,12 +12,6 @@
 #define NGX_SECKILL_YOUNG  86400000     /* ms */
 
 
-static const char  *ngx_seckill_order_names[] = {
-    "processing", "to_pay", "paid", "shipped", "done", "cancelled",
-    "refunding", "refunded", "expired", "rejected"
-};
-
-
 ngx_seckill_page_t
 ngx_seckill_page(int64_t page, int64_t size)
 {
@@ -28,6 +22,24 @@ ngx_seckill_page(int64_t page, int64_t size)
     p.offset = (p.page - 1) * p.size;
 
     return p;
+}
+
+
+ngx_uint_t
+ngx_seckill_find_name(const char *const *names, ngx_uint_t n, ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_strlen(names[i]) == name->len
+            && ngx_memcmp(names[i], name->data, name->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return i;
 }
 
 
@@ -54,8 +66,36 @@ ngx_seckill_list_close(ngx_rush_req_t *q, ngx_seckill_page_t *page,
 
 
 void
+ngx_seckill_feed_close(ngx_rush_req_t *q, int64_t size, ngx_uint_t col)
+{
+    ngx_uint_t  n;
+
+    n = q->rows->n;
+
+    rush_json_close(&q->out, ']');
+
+    if ((int64_t) n == size) {
+        rush_json_id(&q->out, "next_last_id",
+                     ngx_rush_cell_int(q->rows, n - 1, col));
+    }
+
+    rush_json_close(&q->out, '}');
+}
+
+
+void
 ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows, ngx_uint_t row,
     ngx_uint_t admin)
+{
+    rush_json_open(b, NULL, '{');
+    ngx_seckill_put_order_members(b, rows, row, admin);
+    rush_json_close(b, '}');
+}
+
+
+void
+ngx_seckill_put_order_members(rush_buf_t *b, ngx_rush_rows_t *rows,
+    ngx_uint_t row, ngx_uint_t admin)
 {
     int64_t     status, deadline;
     ngx_str_t  *reason;
@@ -63,8 +103,6 @@ ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows, ngx_uint_t row,
     status = ngx_rush_cell_int(rows, row, O_STATUS);
     deadline = ngx_rush_cell_int(rows, row, O_DEADLINE);
     reason = ngx_rush_cell(rows, row, O_CANCEL_REASON);
-
-    rush_json_open(b, NULL, '{');
 
     if (admin) {
         rush_json_id(b, "user_id", ngx_rush_cell_int(rows, row, O_USER));
@@ -89,8 +127,8 @@ ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows, ngx_uint_t row,
     rush_json_text(b, "currency", NGX_SECKILL_CURRENCY);
     rush_json_int(b, "status", status);
     rush_json_text(b, "status_text",
-                   (status >= 0 && status < 10)
-                   ? ngx_seckill_order_names[status] : "");
+                   (status >= 0 && status < RUSH_ORDER_NSTATES)
+                   ? rush_order_states[status] : "");
 
     if (reason->len) {
         rush_json_str(b, "cancel_reason", (rush_str_t *) reason);
@@ -101,7 +139,7 @@ ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows, ngx_uint_t row,
     rush_json_int(b, "pay_deadline_ms", deadline);
     rush_json_time(b, "paid_at", ngx_rush_cell_int(rows, row, O_PAID));
     rush_json_time(b, "closed_at", ngx_rush_cell_int(rows, row, O_CLOSED));
-    rush_json_close(b, '}');
+    rush_json_int(b, "version", ngx_rush_cell_int(rows, row, O_VERSION));
 }
 
 
@@ -158,6 +196,40 @@ ngx_seckill_held(ngx_rush_req_t *q)
     }
 
     return units;
+}
+
+
+ngx_int_t
+ngx_seckill_ask_order(ngx_rush_req_t *q, ngx_str_t *order_no,
+    int64_t activity)
+{
+    u_char     key[sizeof(RUSH_ORDER_KEY) + RUSH_ORDER_NO_LEN];
+    ngx_str_t  args[2];
+
+    if (activity) {
+        return ngx_seckill_ask_held(q, activity);
+    }
+
+    ngx_str_set(&args[0], "GET");
+    args[1].data = key;
+    args[1].len = ngx_snprintf(key, sizeof(key), RUSH_ORDER_KEY "%V",
+                               order_no)
+                  - key;
+
+    return ngx_rush_redis(q, 2, args, RUSH_BUSY);
+}
+
+
+/* units of the activity: whose number it is shows when the row is there */
+
+ngx_uint_t
+ngx_seckill_is_coming(ngx_rush_req_t *q, int64_t activity)
+{
+    int64_t  v;
+
+    v = ngx_seckill_held(q);
+
+    return activity ? v != 0 : v == q->user.user;
 }
 
 

@@ -18,7 +18,7 @@
 enum {
     O_ORDER_NO = 0, O_USER, O_ACTIVITY, O_PRODUCT, O_REQ, O_QTY, O_PRICE,
     O_AMOUNT, O_TITLE, O_STATUS, O_STOCK_STATE, O_CANCEL_REASON, O_GRANTED,
-    O_DEADLINE, O_PAID, O_CLOSED
+    O_DEADLINE, O_PAID, O_CLOSED, O_VERSION
 };
 
 
@@ -57,8 +57,18 @@ void ngx_seckill_list_open(ngx_rush_req_t *q);
 void ngx_seckill_list_close(ngx_rush_req_t *q, ngx_seckill_page_t *page,
     int64_t total);
 
-/* one order; admin: with the buyer and the request id */
+/* a list by key has no numbers: it ends with next_last_id when the page is
+ * full; col is that of the id */
+#define ngx_seckill_feed_size(size)                                           \
+    ((size) ? (size) : NGX_SECKILL_PAGE_SIZE)
+
+void ngx_seckill_feed_close(ngx_rush_req_t *q, int64_t size, ngx_uint_t col);
+
+/* one order; admin: with the buyer and the request id.  And its members into
+ * an object that is open */
 void ngx_seckill_put_order(rush_buf_t *b, ngx_rush_rows_t *rows,
+    ngx_uint_t row, ngx_uint_t admin);
+void ngx_seckill_put_order_members(rush_buf_t *b, ngx_rush_rows_t *rows,
     ngx_uint_t row, ngx_uint_t admin);
 
 /* {"id":...} of what was removed */
@@ -86,7 +96,21 @@ ngx_rush_param_t ngx_seckill_opt_str(ngx_rush_req_t *q, const char *name,
     ngx_str_t *v);
 
 
-/* asks Redis how many units the caller holds in an activity: q->reply */
+/* the place of a name in a list of n, n: it is not there */
+ngx_uint_t ngx_seckill_find_name(const char *const *names, ngx_uint_t n,
+    ngx_str_t *name);
+
+
+/*
+ * An order without a row may be on its way.  Asks Redis: how many units the
+ * caller holds in the activity, of an ordinary order (activity 0) who has
+ * made it.  Then, in the next step: may it be on its way, and is it his?
+ */
+ngx_int_t ngx_seckill_ask_order(ngx_rush_req_t *q, ngx_str_t *order_no,
+    int64_t activity);
+ngx_uint_t ngx_seckill_is_coming(ngx_rush_req_t *q, int64_t activity);
+
+/* the first of both, for units; 0: none */
 ngx_int_t ngx_seckill_ask_held(ngx_rush_req_t *q, int64_t activity);
 int64_t ngx_seckill_held(ngx_rush_req_t *q);
 

@@ -73,26 +73,6 @@
     O(order_no, STR, 0, "order number")                                       \
     O(final, BOOL, 1, "always true")
 
-#define NGX_SECKILL_SCHEMA_order(O)                                           \
-    O(order_no, STR, 1, "order number")                                       \
-    O(activity_id, ID, 0, "activity")                                         \
-    O(product_id, ID, 1, "product")                                           \
-    O(title, STR, 1, "title when it was granted")                             \
-    O(quantity, INT, 1, "units")                                              \
-    O(price, MONEY, 1, "of one unit, fen")                                    \
-    O(amount, MONEY, 1, "fen")                                                \
-    O(currency, STR, 1, "CNY")                                                \
-    O(status, INT, 1,                                                         \
-      "0 processing, 1 to_pay, 2 paid, 3 shipped, 4 done, 5 cancelled, "      \
-      "6 refunding, 7 refunded, 8 expired, 9 rejected")                       \
-    O(status_text, STR, 1, "name of the status")                              \
-    O(cancel_reason, STR, 0, "user, timeout or rejected")                     \
-    O(created_at, TIME, 1, "when it was granted")                             \
-    O(pay_deadline, TIME, 1, "pay before")                                    \
-    O(pay_deadline_ms, INT, 1, "pay before")                                  \
-    O(paid_at, TIME, 1, "null when not paid")                                 \
-    O(closed_at, TIME, 1, "null when not closed")
-
 #define NGX_SECKILL_SCHEMA_product(O)                                         \
     O(id, ID, 1, "product")                                                   \
     O(title, STR, 1, "title")                                                 \
@@ -167,32 +147,13 @@
     O(created_at, TIME, 1, "created")                                         \
     O(updated_at, TIME, 1, "last change")
 
-#define NGX_SECKILL_SCHEMA_admin_order(O)                                     \
-    O(user_id, ID, 1, "buyer")                                                \
-    O(request_id, STR, 1, "id of the buy")                                    \
-    O(order_no, STR, 1, "order number")                                       \
-    O(activity_id, ID, 0, "activity")                                         \
-    O(product_id, ID, 1, "product")                                           \
-    O(title, STR, 1, "title when it was granted")                             \
-    O(quantity, INT, 1, "units")                                              \
-    O(price, MONEY, 1, "of one unit, fen")                                    \
-    O(amount, MONEY, 1, "fen")                                                \
-    O(currency, STR, 1, "CNY")                                                \
-    O(status, INT, 1,                                                         \
-      "0 processing, 1 to_pay, 2 paid, 3 shipped, 4 done, 5 cancelled, "      \
-      "6 refunding, 7 refunded, 8 expired, 9 rejected")                       \
-    O(status_text, STR, 1, "name of the status")                              \
-    O(cancel_reason, STR, 0, "user, timeout or rejected")                     \
-    O(created_at, TIME, 1, "when it was granted")                             \
-    O(pay_deadline, TIME, 1, "pay before")                                    \
-    O(pay_deadline_ms, INT, 1, "pay before")                                  \
-    O(paid_at, TIME, 1, "null when not paid")                                 \
-    O(closed_at, TIME, 1, "null when not closed")
-
 #define NGX_SECKILL_SCHEMAS(S)                                                \
     S(none) S(activity) S(status) S(stock) S(grant) S(result) S(request)      \
-    S(order) S(product) S(product_stock) S(deleted) S(stock_op)               \
-    S(availability) S(reconcile) S(admin_activity) S(admin_order)
+    S(product) S(product_stock) S(deleted) S(stock_op) S(availability)        \
+    S(reconcile) S(admin_activity) NGX_SECKILL_ORDER_SCHEMAS(S)               \
+    NGX_SECKILL_PAY_SCHEMAS(S) NGX_SECKILL_REFUND_SCHEMAS(S)                  \
+    NGX_SECKILL_PAY_ADMIN_SCHEMAS(S) NGX_SECKILL_EVENTS_SCHEMAS(S)            \
+    NGX_SECKILL_OPS_SCHEMAS(S)
 
 
 #endif /* _NGX_SECKILL_SCHEMA_H_INCLUDED_ */

@@ -25,7 +25,7 @@
 
 
 #define NGX_SECKILL_WAYS    8
-#define NGX_SECKILL_LAYOUT  0x736b3031          /* "sk01" */
+#define NGX_SECKILL_LAYOUT  0x736b3032          /* "sk02" */
 
 
 static ngx_int_t ngx_seckill_zone_init(void *base, size_t size,
@@ -225,7 +225,9 @@ ngx_seckill_admit(ngx_seckill_slot_t *slot, int64_t now, ngx_uint_t retry)
         return RUSH_NOT_FOUND;
     }
 
-    if (slot->epoch == 0 || ngx_seckill_shm->gate == 0) {
+    if (slot->epoch == 0 || ngx_seckill_shm->gate == 0
+        || !ngx_seckill_sells())
+    {
         return RUSH_CLOSED;
     }
 

@@ -8,49 +8,6 @@ SELECT a.id, a.product_id, a.title, p.title, p.image, a.price, p.price,
  WHERE a.status <> 0 AND a.stop_ms > ?
  ORDER BY a.start_ms, a.id LIMIT 2000;
 
--- name: orders_by_user
-SELECT order_no, user_id, activity_id, product_id, req_id, qty, price, amount,
-       title, status, stock_state, cancel_reason, granted_ms, pay_deadline_ms,
-       paid_ms, closed_ms
-  FROM orders
- WHERE user_id = ? AND (? IS NULL OR status = ?) AND activity_id >= ?
- ORDER BY granted_ms DESC, order_no DESC LIMIT ? OFFSET ?;
-
--- name: count_orders_by_user
-SELECT COUNT(*) FROM orders
- WHERE user_id = ? AND (? IS NULL OR status = ?) AND activity_id >= ?;
-
--- name: order_cancel
-UPDATE orders
-   SET status = 5, stock_state = IF(activity_id = 0, 3, 1),
-       cancel_reason = 'user', closed_ms = ?, version = version + 1
- WHERE order_no = ? AND user_id = ? AND status = 1 AND stock_state = 0;
-
--- name: order_by_req
-SELECT order_no, stock_state FROM orders
- WHERE user_id = ? AND req_id = ? AND (? IS NULL OR activity_id = ?)
- ORDER BY granted_ms DESC LIMIT 1;
-
--- name: order_any
-SELECT order_no, user_id, activity_id, product_id, req_id, qty, price, amount,
-       title, status, stock_state, cancel_reason, granted_ms, pay_deadline_ms,
-       paid_ms, closed_ms
-  FROM orders WHERE order_no = ?;
-
--- name: orders_any
-SELECT order_no, user_id, activity_id, product_id, req_id, qty, price, amount,
-       title, status, stock_state, cancel_reason, granted_ms, pay_deadline_ms,
-       paid_ms, closed_ms
-  FROM orders
- WHERE (? IS NULL OR status = ?) AND (? IS NULL OR user_id = ?)
-   AND (? IS NULL OR activity_id = ?)
- ORDER BY order_no DESC LIMIT ? OFFSET ?;
-
--- name: count_orders_any
-SELECT COUNT(*) FROM orders
- WHERE (? IS NULL OR status = ?) AND (? IS NULL OR user_id = ?)
-   AND (? IS NULL OR activity_id = ?);
-
 -- name: products
 SELECT id, title, description, image, category, price, stock, status, version,
        created_ms, updated_ms
@@ -72,8 +29,13 @@ SELECT id, title, description, image, category, price, stock, status, version,
 
 -- name: product_insert
 INSERT INTO product (title, description, image, category, price, stock,
-                     status, created_ms, updated_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+                     status, created_ms, updated_ms, made_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: product_made
+SELECT id, title, description, image, category, price, stock, status, version,
+       created_ms, updated_ms
+  FROM product WHERE made_id = ?;
 
 -- name: product_update
 UPDATE product
@@ -90,16 +52,26 @@ UPDATE product SET status = 2, version = version + 1, updated_ms = ?
                     WHERE a.product_id = product.id AND a.status IN (1, 2)
                       AND a.stop_ms > ?);
 
+-- A trigger writes product_stock_log: a duplicate there, or the same id as
+-- the last one, was done before.
 -- name: product_stock
 UPDATE product
-   SET stock = COALESCE(?, stock + ?), version = version + 1, updated_ms = ?
- WHERE id = ? AND status <> 2
+   SET stock = COALESCE(?, stock + ?), version = version + 1, updated_ms = ?,
+       adjust_id = ?, adjust_req = ?, adjust_set = ?, adjust_delta = ?,
+       adjust_by = ?, adjust_reason = ?
+ WHERE id = ? AND status <> 2 AND NOT (adjust_id <=> ?)
    AND COALESCE(?, stock + ?) BETWEEN 0 AND 2147483647;
 
--- name: product_stock_log
-INSERT INTO product_stock_log (id, product_id, delta, reason, operator,
-                               created_ms)
-VALUES (?, ?, ?, ?, ?, ?);
+-- name: product_adjusted
+SELECT p.id, p.title, p.description, p.image, p.category, p.price, p.stock,
+       p.status, p.version, p.created_ms, p.updated_ms,
+       m.id IS NOT NULL OR r.id IS NOT NULL,
+       m.id IS NOT NULL OR COALESCE(r.product_id = p.id AND r.is_set = ?
+                                    AND r.delta = ? AND r.reason = ?, 0)
+  FROM product p
+  LEFT JOIN product_stock_log m ON m.id = ?
+  LEFT JOIN product_stock_log r ON r.operator = ? AND r.req_id = ?
+ WHERE p.id = ? AND p.status <> 2;
 
 -- name: activity
 SELECT id, product_id, title, price, price_ver, start_ms, stop_ms, total, sold,
@@ -120,13 +92,20 @@ SELECT COUNT(*) FROM seckill_activity WHERE (? IS NULL OR status = ?);
 -- name: activity_insert
 INSERT INTO seckill_activity (product_id, title, price, start_ms, stop_ms,
        total, limit_per_user, pay_seconds, status, warm, created_ms,
-       updated_ms)
-SELECT id, COALESCE(?, title), COALESCE(?, price), ?, ?, ?, ?, ?, ?, ?, ?, ?
+       updated_ms, made_id)
+SELECT id, COALESCE(?, title), COALESCE(?, price), ?, ?, ?, ?, ?, ?, ?, ?, ?,
+       ?
   FROM product WHERE id = ? AND status <> 2 LOCK IN SHARE MODE;
+
+-- name: activity_made
+SELECT id, product_id, title, price, price_ver, start_ms, stop_ms, total, sold,
+       limit_per_user, pay_seconds, status, warm, rev, applied_rev, epoch,
+       created_ms, updated_ms
+  FROM seckill_activity WHERE made_id = ?;
 
 -- name: price_insert
 INSERT INTO seckill_price (activity_id, price_ver, price)
-SELECT id, price_ver, price FROM seckill_activity WHERE id = ?
+SELECT id, price_ver, price FROM seckill_activity WHERE made_id = ?
     ON DUPLICATE KEY UPDATE price = VALUES(price);
 
 -- name: price_next

@@ -19,7 +19,7 @@
       MAY(users_read), API, 0, ARRAY, admin_user,                             \
       "Up to 100 users by id; unknown ids are left out")                      \
     R(user, admin_create, POST, "/api/v1/admin/users",                        \
-      MAY(users_write), API, 0, OBJECT, admin_user,                           \
+      MAY(users_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, admin_user,         \
       "Opens an account; without a password it logs in by code")              \
     R(user, admin_user, GET, "/api/v1/admin/users/{id}",                      \
       MAY(users_read), API, 0, OBJECT, admin_user,                            \
@@ -46,7 +46,7 @@
       MAY(roles_read), API, 0, ARRAY, role,                                   \
       "All roles")                                                            \
     R(user, role_create, POST, "/api/v1/admin/roles",                         \
-      MAY(roles_write), API, 0, OBJECT, role,                                 \
+      MAY(roles_write), API, NGX_RUSH_IDEMPOTENT, OBJECT, role,               \
       "Creates a role, of what the caller may")                               \
     R(user, role_change, PUT, "/api/v1/admin/roles/{id}",                     \
       MAY(roles_write), API, 0, OBJECT, role,                                 \

@@ -12,7 +12,7 @@ static ngx_int_t ngx_user_hash_new(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_new_hashed(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_insert_new(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_new_inserted(ngx_rush_req_t *q);
-static ngx_int_t ngx_user_read_new(ngx_rush_req_t *q);
+static ngx_int_t ngx_user_show_new(ngx_rush_req_t *q);
 
 static ngx_int_t ngx_user_check_members(ngx_rush_req_t *q);
 static ngx_int_t ngx_user_change_members(ngx_rush_req_t *q);
@@ -34,9 +34,8 @@ ngx_rush_step_t  ngx_user_admin_create_steps[] = {
     ngx_rush_step(ngx_user_hash_new),            /* thread: bcrypt */
     ngx_rush_step(ngx_user_new_hashed),
     ngx_rush_step(ngx_user_insert_new),          /* mysql: admin_insert */
-    ngx_rush_step(ngx_user_new_inserted),
-    ngx_rush_step(ngx_user_read_new),            /* mysql: admin_user */
-    ngx_rush_step(ngx_user_show_subject),
+    ngx_rush_step(ngx_user_new_inserted),        /* mysql: admin_user */
+    ngx_rush_step(ngx_user_show_new),
     ngx_rush_null_step
 };
 
@@ -80,7 +79,7 @@ ngx_user_check_new(ngx_rush_req_t *q)
                                "is required without mobile and email");
     }
 
-    new->id = ngx_rush_id();
+    new->id = ngx_rush_made_id(q);
     if (new->id == 0) {
         return RUSH_BUSY;
     }
@@ -148,8 +147,7 @@ ngx_user_insert_new(ngx_rush_req_t *q)
     params[6] = ngx_rush_p_int(ngx_rush_now_ms());
     params[7] = params[6];
 
-    return ngx_rush_query(q, ngx_user_stmt(ADMIN_INSERT), params, 8,
-                          RUSH_USER_EXISTS);
+    return ngx_rush_query(q, ngx_user_stmt(ADMIN_INSERT), params, 8, NGX_OK);
 }
 
 
@@ -158,22 +156,32 @@ ngx_user_new_inserted(ngx_rush_req_t *q)
 {
     ngx_user_admin_create_t  *new = q->data;
 
-    q->object = new->id;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_user_read_new(ngx_rush_req_t *q)
-{
-    ngx_user_admin_create_t  *new = q->data;
-
     ngx_rush_param_t          param;
+
+    if (q->rows) {
+        q->object = new->id;
+    }
 
     param = ngx_rush_p_int(new->id);
 
     return ngx_rush_query(q, ngx_user_stmt(ADMIN_USER), &param, 1, NGX_OK);
+}
+
+
+/* not stored as a duplicate: of a name, or an earlier try has made it */
+
+static ngx_int_t
+ngx_user_show_new(ngx_rush_req_t *q)
+{
+    ngx_user_admin_create_t  *new = q->data;
+
+    if (q->rows->n == 0) {
+        return RUSH_USER_EXISTS;
+    }
+
+    q->object = new->id;
+
+    return ngx_user_show_subject(q);
 }
 
 

@@ -270,11 +270,7 @@ ngx_user_ask_seal(ngx_rush_req_t *q, ngx_str_t *sealed)
         rc = sealed->len ? NGX_OK : ngx_user_failed(q, "rush_seal()");
     }
 
-    if (b.data) {
-        ngx_explicit_memzero(b.data, b.size);
-    }
-
-    rush_buf_free(&b);
+    rush_buf_wipe(&b);
 
     return rc;
 }

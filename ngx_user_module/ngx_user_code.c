@@ -365,11 +365,7 @@ ngx_user_write_message(ngx_rush_req_t *q, u_char *code, ngx_str_t *message)
         rc = message->len ? NGX_OK : ngx_user_failed(q, "rush_seal()");
     }
 
-    if (b.data) {
-        ngx_explicit_memzero(b.data, b.len);
-    }
-
-    rush_buf_free(&b);
+    rush_buf_wipe(&b);
 
     return rc;
 }

@@ -41,7 +41,8 @@ enum {                                  /* columns of the role* statements */
     NGX_USER_ROLE_PERMISSIONS,
     NGX_USER_ROLE_CREATED,
     NGX_USER_ROLE_UPDATED,
-    NGX_USER_ROLE_VERSION
+    NGX_USER_ROLE_VERSION,
+    NGX_USER_ROLE_MINE                  /* of role_made only */
 };
 
 
@@ -55,7 +56,7 @@ ngx_rush_step_t  ngx_user_role_list_steps[] = {
 ngx_rush_step_t  ngx_user_role_create_steps[] = {
     ngx_rush_step(ngx_user_check_role),          /* local */
     ngx_rush_step(ngx_user_insert_role),         /* mysql: role_insert */
-    ngx_rush_step(ngx_user_role_inserted),       /* mysql: role_by_name */
+    ngx_rush_step(ngx_user_role_inserted),       /* mysql: role_made */
     ngx_rush_step(ngx_user_show_new_role),
     ngx_rush_null_step
 };
@@ -137,14 +138,19 @@ ngx_user_insert_role(ngx_rush_req_t *q)
 {
     ngx_user_role_create_t  *role = q->data;
 
-    ngx_rush_param_t         params[4];
+    ngx_rush_param_t         params[5];
 
     params[0] = ngx_rush_p_str(&role->name);
     params[1] = ngx_rush_p_int(role->mask);
     params[2] = ngx_rush_p_int(ngx_rush_now_ms());
     params[3] = params[2];
+    params[4] = ngx_rush_p_int(ngx_rush_made_id(q));
 
-    return ngx_rush_query(q, ngx_user_stmt(ROLE_INSERT), params, 4, NGX_OK);
+    if (params[4].i == 0) {
+        return RUSH_BUSY;
+    }
+
+    return ngx_rush_query(q, ngx_user_stmt(ROLE_INSERT), params, 5, NGX_OK);
 }
 
 
@@ -153,32 +159,33 @@ ngx_user_role_inserted(ngx_rush_req_t *q)
 {
     ngx_user_role_create_t  *role = q->data;
 
-    ngx_rush_param_t         param;
+    ngx_rush_param_t         params[4];
 
-    if (q->rows && q->rows->affected == 0) {
-        return RUSH_ROLES_FULL;
-    }
+    role->done = (q->rows == NULL || q->rows->affected != 0);
 
-    role->done = (q->rows != NULL);
-    param = ngx_rush_p_str(&role->name);
+    params[0] = ngx_rush_p_int(ngx_rush_made_id(q));
+    params[1] = ngx_rush_p_str(&role->name);
+    params[2] = params[0];
+    params[3] = params[0];
 
-    return ngx_rush_query(q, ngx_user_stmt(ROLE_BY_NAME), &param, 1, NGX_OK);
+    return ngx_rush_query(q, ngx_user_stmt(ROLE_MADE), params, 4, NGX_OK);
 }
 
 
-/* not stored as a duplicate: of the name, or another has taken the id */
+/*
+ * Not stored as a duplicate: of the name, another has taken the id, or an
+ * earlier try has made it.  That one may have taken the last free id, too.
+ */
 
 static ngx_int_t
 ngx_user_show_new_role(ngx_rush_req_t *q)
 {
     ngx_user_role_create_t  *role = q->data;
 
-    if (q->rows->n == 0) {
-        return RUSH_BUSY;
-    }
-
-    if (!role->done) {
-        return RUSH_ROLE_EXISTS;
+    if (q->rows->n == 0 || !ngx_rush_cell_int(q->rows, 0, NGX_USER_ROLE_MINE))
+    {
+        return !role->done ? RUSH_ROLES_FULL
+               : q->rows->n ? RUSH_ROLE_EXISTS : RUSH_BUSY;
     }
 
     q->object = ngx_rush_cell_int(q->rows, 0, NGX_USER_ROLE_ID);

@@ -115,15 +115,17 @@ SELECT id, name, permissions, created_ms, updated_ms, version
   FROM role
  WHERE id = ?;
 
--- name: role_by_name
-SELECT id, name, permissions, created_ms, updated_ms, version
+-- name: role_made
+SELECT id, name, permissions, created_ms, updated_ms, version,
+       COALESCE(made_id = ?, 0)
   FROM role
- WHERE name = ?;
+ WHERE name = ? OR made_id = ?
+ ORDER BY made_id = ? DESC LIMIT 1;
 
 -- Takes the lowest free id; role 1 is always there.
 -- name: role_insert
-INSERT INTO role (id, name, permissions, created_ms, updated_ms)
-SELECT r.id + 1, ?, ?, ?, ?
+INSERT INTO role (id, name, permissions, created_ms, updated_ms, made_id)
+SELECT r.id + 1, ?, ?, ?, ?, ?
   FROM role r LEFT JOIN role n ON n.id = r.id + 1
  WHERE n.id IS NULL AND r.id < 62
  ORDER BY r.id LIMIT 1;

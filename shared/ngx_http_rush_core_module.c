@@ -5,6 +5,7 @@
 
 
 #include "ngx_rush_core.h"
+#include "rush_crypto.h"
 
 
 static ngx_int_t ngx_http_rush_core_preconfiguration(ngx_conf_t *cf);
@@ -85,11 +86,25 @@ static ngx_command_t  ngx_http_rush_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("rush_idempotency"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_rush_idem_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("rush_internal"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_rush_internal,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("rush_events"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_rush_events_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_rush_main_conf_t, events),
       NULL },
 
     { ngx_string("rush_limit"),
@@ -151,6 +166,11 @@ ngx_module_t  ngx_http_rush_core_module = {
 static ngx_int_t
 ngx_http_rush_core_preconfiguration(ngx_conf_t *cf)
 {
+    if (rush_crypto_ready() != RUSH_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "OpenSSL is not ready");
+        return NGX_ERROR;
+    }
+
     return ngx_rush_system_routes(cf);
 }
 
@@ -196,6 +216,7 @@ ngx_http_rush_core_postconfiguration(ngx_conf_t *cf)
         || ngx_rush_cache_zone(cf, mcf->cache_zone) != NGX_OK
         || ngx_rush_revoke_zone(cf, mcf->revoke_zone) != NGX_OK
         || ngx_rush_roles_zone(cf) != NGX_OK
+        || ngx_rush_events_zone(cf) != NGX_OK
         || ngx_rush_stats_zone(cf, mcf->stats_zone, mcf->nroutes) != NGX_OK)
     {
         return NGX_ERROR;
@@ -222,10 +243,14 @@ ngx_http_rush_core_create_main_conf(ngx_conf_t *cf)
     }
 
     mcf->node_id = NGX_CONF_UNSET;
+    mcf->idem_lock = NGX_CONF_UNSET_MSEC;
+    mcf->idem_keep = NGX_CONF_UNSET_MSEC;
     mcf->limit_zone = NGX_CONF_UNSET_SIZE;
     mcf->cache_zone = NGX_CONF_UNSET_SIZE;
     mcf->revoke_zone = NGX_CONF_UNSET_SIZE;
     mcf->stats_zone = NGX_CONF_UNSET_SIZE;
+
+    ngx_rush_events_unset(&mcf->events);
 
     return mcf;
 }
@@ -242,7 +267,9 @@ ngx_http_rush_core_init_main_conf(ngx_conf_t *cf, void *conf)
                                           ngx_string("::1/128") };
 
     ngx_conf_init_value(mcf->node_id, 0);
-    ngx_conf_init_size_value(mcf->limit_zone, 8 * 1024 * 1024);
+    ngx_conf_init_msec_value(mcf->idem_lock, 60000);
+    ngx_conf_init_msec_value(mcf->idem_keep, 86400000);
+    ngx_conf_init_size_value(mcf->limit_zone, 4 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->cache_zone, 16 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->revoke_zone, 4 * 1024 * 1024);
     ngx_conf_init_size_value(mcf->stats_zone, 4 * 1024 * 1024);
@@ -263,7 +290,7 @@ ngx_http_rush_core_init_main_conf(ngx_conf_t *cf, void *conf)
         }
     }
 
-    return NGX_CONF_OK;
+    return ngx_rush_events_conf(cf, &mcf->events);
 }
 
 
@@ -320,12 +347,14 @@ ngx_http_rush_core_init_process(ngx_cycle_t *cycle)
 
     ngx_rush_id_init(mcf->node_id);     /* finds all zones, so it is first */
     ngx_rush_route_init(mcf);
+    ngx_rush_idem_init();
     ngx_rush_thread_init(mcf->thread_pool);
     ngx_rush_lag_init(cycle);
 
     if (ngx_rush_redis_init(cycle, &mcf->redis) != NGX_OK
         || ngx_rush_mysql_init(cycle, &mcf->mysql) != NGX_OK
-        || ngx_rush_revoke_init(cycle) != NGX_OK)
+        || ngx_rush_revoke_init(cycle) != NGX_OK
+        || ngx_rush_events_init(cycle, &mcf->events) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -348,6 +377,7 @@ ngx_http_rush_core_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_rush_events_exit();
     ngx_rush_redis_exit(cycle);
     ngx_rush_mysql_exit(cycle);
 }

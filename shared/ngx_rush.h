@@ -41,7 +41,7 @@
 #include "rush_trace.h"
 
 
-#define NGX_RUSH_ABI  2                 /* modules refuse another core */
+#define NGX_RUSH_ABI  3                 /* modules refuse another core */
 
 
 _Static_assert(sizeof(rush_str_t) == sizeof(ngx_str_t)
@@ -84,11 +84,16 @@ _Static_assert(sizeof(ngx_atomic_t) == 8, "64-bit atomics are needed");
 #define NGX_RUSH_RAW           0x04     /* the step sends its own body */
 #define NGX_RUSH_SURE_LATER    0x08     /* a step calls ngx_rush_sure() before
                                            anything depends on who asks */
+#define NGX_RUSH_IDEMPOTENT    0x10     /* takes an Idempotency-Key, see
+                                           ngx_rush_idem.c */
+#define NGX_RUSH_RAW_BODY      0x40     /* the body is not JSON of ours, and of
+                                           any type: q->body has its bytes */
 
 
 typedef struct ngx_rush_req_s    ngx_rush_req_t;
 typedef struct ngx_rush_op_s     ngx_rush_op_t;
 typedef struct ngx_rush_rows_s   ngx_rush_rows_t;
+typedef struct ngx_rush_listener_s  ngx_rush_listener_t;
 
 typedef ngx_int_t (*ngx_rush_step_pt)(ngx_rush_req_t *q);
 
@@ -144,6 +149,8 @@ struct ngx_rush_req_s {                 /* in r->pool */
     int64_t               object;       /* id that an audited route has made,
                                            for the record; 0: none */
     ngx_str_t             token;        /* as sent, borrowed from the header */
+    ngx_str_t             body;         /* as sent, may be changed in place;
+                                           for NGX_RUSH_RAW_BODY */
 
     void                 *data;         /* route->size bytes, zeroed */
     uint64_t              present;      /* bit i: row i of fields was given */
@@ -153,6 +160,12 @@ struct ngx_rush_req_s {                 /* in r->pool */
     ngx_msec_t            came;         /* when unsure was set */
     ngx_msec_t            revoked_at;
     uint64_t              revoked;      /* last revocation, 0: none */
+
+    ngx_str_t             key;          /* Idempotency-Key, borrowed */
+    int64_t               owner;        /* of its record, 0: not we */
+    int64_t               made;         /* see ngx_rush_made_id() */
+    ngx_msec_t            owned_at;
+    ngx_str_t            *keep;         /* the call that tells its outcome */
 
     int64_t               act;          /* in the record, 0: none */
     ngx_int_t             outcome;      /* to be answered when it is written */
@@ -166,8 +179,14 @@ struct ngx_rush_req_s {                 /* in r->pool */
     unsigned              telling:1;    /* revocations are being told */
     unsigned              unsure:1;     /* the token may have been revoked */
     unsigned              begun:1;      /* steps run */
+    unsigned              asking:1;     /* whether the key was used before */
+    unsigned              again:1;      /* an earlier try may have run */
+    unsigned              keeping:1;    /* the answer is being kept */
+    unsigned              stays:1;      /* finished even without a client */
+    unsigned              whole:1;      /* a failure has data too: all of it */
 
     ngx_int_t             raw_rc;       /* of ngx_rush_send() */
+    ngx_rush_listener_t  *listener;     /* that has this request */
 };
 
 
@@ -214,11 +233,19 @@ ngx_int_t ngx_rush_sure(ngx_rush_req_t *q);
 ngx_uint_t ngx_rush_given(ngx_rush_req_t *q, const char *name);
 
 /* answers; a step of a NGX_RUSH_RAW route calls ngx_rush_send() and returns
- * NGX_DONE.  type is borrowed static text, body is copied */
+ * NGX_DONE, or the code that the answer counts as.  type is borrowed static
+ * text, body is copied */
 ngx_int_t ngx_rush_send(ngx_rush_req_t *q, ngx_uint_t status, ngx_str_t *type,
     u_char *body, size_t len);
 ngx_int_t ngx_rush_add_header(ngx_http_request_t *r, const char *name,
     size_t len, ngx_str_t *value);
+
+/* the same for a body in pieces: return what it returns; the next step runs
+ * when the piece has left, until then data is borrowed, of the last piece
+ * until the request ends.  A request that ends before that closes its
+ * connection */
+ngx_int_t ngx_rush_piece(ngx_rush_req_t *q, ngx_str_t *type, u_char *data,
+    size_t len, ngx_uint_t last);
 
 /* BAD_REQUEST that names a field: {"field":..., "reason":...} */
 ngx_int_t ngx_rush_refuse(ngx_rush_req_t *q, const char *field,
@@ -238,6 +265,10 @@ ngx_uint_t ngx_rush_roles_exist(int64_t roles);
 
 int64_t ngx_rush_now_ms(void);          /* CLOCK_REALTIME, ms */
 int64_t ngx_rush_id(void);              /* 0: answer BUSY; see rush_id.h */
+
+/* the id of what a request makes: the same in each try of one Idempotency-Key,
+ * so a unique column finds what an earlier one has made.  0: answer BUSY */
+int64_t ngx_rush_made_id(ngx_rush_req_t *q);
 
 /* signs an access token with the core's key.  claims->expires is a lifetime
  * in seconds; issued and expires are set from it and the clock.  dst holds
@@ -278,9 +309,11 @@ ngx_int_t ngx_rush_add_ready(ngx_conf_t *cf, ngx_rush_ready_pt handler);
  *
  * Columns of R: module, name, method, path, auth, limit, flags, shape of
  * "data" (OBJECT, LIST (with list,total,page,page_size,total_page), FEED
- * (list, next_last_id), ARRAY, NONE), schema, sentence.  Columns of F: route,
- * member and name, type, place, required, min, max, sentence; in a HEADER
- * row "_" stands for "-".  Types of O: STR INT ID BOOL TIME MONEY OBJ ARR.
+ * (list, next_last_id), PAGES (one of these two), ARRAY, NONE; EVENTS: a
+ * stream of them, see ngx_rush_events.h), schema, sentence.  Columns of F:
+ * route, member and name, type, place, required, min, max, sentence; in a
+ * HEADER row "_" stands for "-".  Types of O: STR INT ID BOOL TIME MONEY OBJ
+ * ARR.
  *
  * Each route <name> has a struct ngx_<x>_<name>_t for q->data (a typedef of
  * a common struct will do) and an array ngx_<x>_<name>_steps.

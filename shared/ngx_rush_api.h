@@ -65,6 +65,7 @@
     O(mysql, BOOL, 1, "this worker is connected to MySQL")                    \
     O(revocations, BOOL, 1, "revoked tokens were read from Redis")            \
     O(roles, BOOL, 1, "roles were read from MySQL")                           \
+    O(selling, BOOL, 0, "no administrator has stopped it")                    \
     O(gate, BOOL, 0, "Redis was checked by the controller and sells")         \
     O(catalog_age_ms, INT, 0, "since activities were read from MySQL")        \
     O(stock_age_ms, INT, 0, "since stock was read from Redis")                \

@@ -111,9 +111,10 @@ ngx_rush_bearer(ngx_rush_req_t *q)
     h = q->r->headers_in.authorization;
 
     if (h == NULL || h->value.len <= sizeof(bearer) - 1
-        || ngx_strncasecmp(h->value.data, (u_char *) bearer,
-                           sizeof(bearer) - 1)
-           != 0)
+        || (ngx_memcmp(h->value.data, bearer, sizeof(bearer) - 1) != 0
+            && ngx_strncasecmp(h->value.data, (u_char *) bearer,
+                               sizeof(bearer) - 1)
+               != 0))
     {
         return NGX_DECLINED;
     }

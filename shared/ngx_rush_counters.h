@@ -101,8 +101,70 @@
     C(REVOKE_EVICTED, revoke_evicted, counter,                                \
       "Live revocations dropped for others, the zone is too small")           \
                                                                               \
+    C(IDEM_REPLAYED, idem_replayed, counter,                                  \
+      "Requests answered with the kept answer to their Idempotency-Key")      \
+    C(IDEM_REUSED, idem_reused, counter,                                      \
+      "Requests refused because their key was used for another one")          \
+    C(IDEM_RUNNING, idem_running, counter,                                    \
+      "Requests refused because another one with their key runs")             \
+    C(IDEM_AGAIN, idem_again, counter,                                        \
+      "Runs after one whose outcome nobody knows")                            \
+    C(IDEM_LOST, idem_lost, counter,                                          \
+      "Answers that could not be kept for their key")                         \
+                                                                              \
     C(AUDIT_LOST, audit_lost, counter,                                        \
       "Acts of administrators whose outcome could not be recorded")           \
+                                                                              \
+    C(NOTICE_STORED, notice_stored, counter,                                  \
+      "Notices of payment providers that Redis has taken")                    \
+    C(NOTICE_IGNORED, notice_ignored, counter,                                \
+      "Genuine notices of events that mean nothing to us")                    \
+    C(NOTICE_BUSY, notice_busy, counter,                                      \
+      "Notices that could not be checked or stored, they come again")         \
+    C(NOTICE_LOOKS, notice_looks, counter,                                    \
+      "Looks into Redis for a certificate of WeChat Pay")                     \
+    C(NOTICE_UNSIGNED, notice_unsigned, counter,                              \
+      "Notices refused: no signature, or of a type that proves nothing")      \
+    C(NOTICE_TIME, notice_time, counter,                                      \
+      "Notices refused: signed too long ago or ahead, replays")               \
+    C(NOTICE_SERIAL, notice_serial, counter,                                  \
+      "Notices refused: signed by a key that is not known")                   \
+    C(NOTICE_SIGNATURE, notice_signature, counter,                            \
+      "Notices refused: the signature is wrong")                              \
+    C(NOTICE_FORMAT, notice_format, counter,                                  \
+      "Notices refused: not in the form of the provider")                     \
+    C(NOTICE_RESOURCE, notice_resource, counter,                              \
+      "Notices refused: cannot be decrypted")                                 \
+    C(NOTICE_OWNER, notice_owner, counter,                                    \
+      "Notices refused: of another merchant, app or seller")                  \
+    C(NOTICE_SIZE, notice_size, counter,                                      \
+      "Notices refused: empty or too long")                                   \
+    C(NOTICE_OFF, notice_off, counter,                                        \
+      "Notices refused: their provider is not configured")                    \
+    C(EVENTS_OPENED, events_opened, counter,                                  \
+      "Listeners of event streams that came")                                 \
+    C(EVENTS_REFUSED, events_refused, counter,                                \
+      "Listeners refused by the limits of rush_events")                       \
+    C(EVENTS_SENT, events_sent, counter,                                      \
+      "Events sent to listeners, without each one's first")                   \
+    C(EVENTS_BEATS, events_beats, counter,                                    \
+      "Heartbeats sent to listeners")                                         \
+    C(EVENTS_DROPPED, events_dropped, counter,                                \
+      "Events a slow listener did not get, because a newer one came")         \
+    C(EVENTS_LEFT, events_left, counter,                                      \
+      "Listeners that left by themselves")                                    \
+    C(EVENTS_SLOW, events_slow, counter,                                      \
+      "Listeners closed because they took nothing")                           \
+    C(EVENTS_OLD, events_old, counter,                                        \
+      "Listeners closed at the end of their lifetime")                        \
+    C(EVENTS_TOKEN, events_token, counter,                                    \
+      "Listeners closed because their token ended, or is of another")         \
+    C(EVENTS_LEAVE, events_leave, counter,                                    \
+      "Listeners closed because their worker left")                           \
+    C(EVENTS_END, events_end, counter,                                        \
+      "Listeners closed after the last event of their stream")                \
+    C(EVENTS_LOST, events_lost, counter,                                      \
+      "Times a worker had to read states again: it was too slow")             \
                                                                               \
     C(BUY_BATCHES, buy_batches, counter,                                      \
       "Calls of the buy script")                                              \

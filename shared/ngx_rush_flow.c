@@ -16,18 +16,13 @@
  * An aborted request is not kept alive: nginx frees it, the cleanup handler
  * cuts the operation off (op->q = NULL), and the answer finds nobody.  A
  * route with NGX_RUSH_KEEP_RUNNING does not look at the client while it
- * waits, so it finishes what it began.
+ * waits, so it finishes what it began; so do routes that are recorded, and
+ * requests with an Idempotency-Key.
  */
 
 
 #define NGX_RUSH_TELL_TIME   1000       /* ms */
 #define NGX_RUSH_TELL_STEP   5
-
-
-typedef struct {
-    ngx_rush_op_t        op;            /* must be first */
-    ngx_event_t          event;
-} ngx_rush_sleep_t;
 
 
 static ngx_rush_req_t *ngx_rush_create(ngx_http_request_t *r);
@@ -38,10 +33,10 @@ static void ngx_rush_run(ngx_rush_req_t *q);
 static void ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc);
 static void ngx_rush_tell(ngx_rush_req_t *q);
 static void ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc);
+static void ngx_rush_answer(ngx_rush_req_t *q, ngx_int_t rc);
 static ngx_int_t ngx_rush_suspend(ngx_rush_req_t *q);
 static void ngx_rush_detach(ngx_rush_req_t *q);
 static void ngx_rush_cleanup(void *data);
-static void ngx_rush_sleep_handler(ngx_event_t *ev);
 
 
 rush_random_t  ngx_rush_random;
@@ -89,7 +84,7 @@ ngx_rush_handler(ngx_http_request_t *r)
     }
 
     if (rc == RUSH_OK && match.entry->body) {
-        rc = ngx_rush_check_body(r);
+        rc = ngx_rush_check_body(q);
 
         if (rc == RUSH_OK) {
             rc = ngx_http_read_client_request_body(r, ngx_rush_body_handler);
@@ -252,7 +247,15 @@ ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc)
 
     ngx_http_set_log_request(c->log, q->r);
 
-    if (!q->begun) {
+    if (q->keeping) {
+        ngx_rush_idem_kept(q, rc);
+        ngx_rush_reply(q, q->outcome);
+
+    } else if (!q->begun) {
+
+        if (q->asking) {
+            rc = ngx_rush_idem_asked(q, rc);
+        }
 
         if (rc == NGX_OK) {
             ngx_rush_begin(q);
@@ -270,7 +273,7 @@ ngx_rush_resume(ngx_rush_req_t *q, ngx_int_t rc)
             ngx_rush_count(NGX_RUSH_C_AUDIT_LOST, 1);
         }
 
-        ngx_rush_reply(q, q->outcome);
+        ngx_rush_answer(q, q->outcome);
 
     } else if (rc == NGX_OK) {
         ngx_rush_run(q);
@@ -289,6 +292,10 @@ ngx_rush_begin(ngx_rush_req_t *q)
     ngx_int_t  rc;
 
     rc = (q->route->flags & NGX_RUSH_SURE_LATER) ? NGX_OK : ngx_rush_sure(q);
+
+    if (rc == NGX_OK) {
+        rc = ngx_rush_idem_ask(q);
+    }
 
     if (rc == NGX_OK) {
         q->begun = 1;
@@ -312,7 +319,7 @@ ngx_rush_begin(ngx_rush_req_t *q)
     }
 
     q->act = 0;                         /* nothing was done */
-    ngx_rush_reply(q, rc);
+    ngx_rush_answer(q, rc);
 }
 
 
@@ -331,6 +338,12 @@ ngx_rush_run(ngx_rush_req_t *q)
 
         if (step->handler == NULL) {
             rc = NGX_DONE;
+            break;
+        }
+
+        if (ngx_rush_idem_over(q)) {
+            rush_buf_reset(&q->out);
+            rc = RUSH_BUSY;
             break;
         }
 
@@ -367,6 +380,20 @@ ngx_rush_run(ngx_rush_req_t *q)
 static void
 ngx_rush_end(ngx_rush_req_t *q, ngx_int_t rc)
 {
+    switch (rc) {
+
+    case NGX_ERROR:
+    case RUSH_INTERNAL:
+    case RUSH_BUSY:
+    case RUSH_CLOSED:
+
+        /* a step that waits may have begun an answer that has no end now */
+
+        if (!q->whole) {
+            rush_buf_reset(&q->out);
+        }
+    }
+
     if (q->revoked == 0) {
         ngx_rush_finish(q, rc);
         return;
@@ -418,7 +445,7 @@ ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc)
     ngx_int_t  code;
 
     if (q->act == 0) {
-        ngx_rush_reply(q, rc);
+        ngx_rush_answer(q, rc);
         return;
     }
 
@@ -440,6 +467,24 @@ ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc)
     }
 
     ngx_rush_count(NGX_RUSH_C_AUDIT_LOST, 1);
+    ngx_rush_answer(q, rc);
+}
+
+
+/* what becomes of the Idempotency-Key, too */
+
+static void
+ngx_rush_answer(ngx_rush_req_t *q, ngx_int_t rc)
+{
+    if (ngx_rush_idem_keep(q, rc) == NGX_AGAIN) {
+
+        if (ngx_rush_suspend(q) == NGX_OK) {
+            return;
+        }
+
+        ngx_rush_detach(q);
+    }
+
     ngx_rush_reply(q, rc);
 }
 
@@ -447,6 +492,7 @@ ngx_rush_finish(ngx_rush_req_t *q, ngx_int_t rc)
 static ngx_int_t
 ngx_rush_suspend(ngx_rush_req_t *q)
 {
+    ngx_uint_t           stays;
     ngx_event_t         *rev;
     ngx_http_request_t  *r;
 
@@ -459,15 +505,21 @@ ngx_rush_suspend(ngx_rush_req_t *q)
         return NGX_ERROR;
     }
 
-    if (q->suspended) {
+    /* one that could be left at first may have to be finished now */
+
+    stays = (q->route->flags & NGX_RUSH_KEEP_RUNNING) || q->act || q->asking
+            || q->owner || q->keeping;
+
+    if (q->suspended && q->stays == stays) {
         return NGX_OK;
     }
 
     q->suspended = 1;
+    q->stays = stays;
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    if ((q->route->flags & NGX_RUSH_KEEP_RUNNING) || q->act) {
+    if (stays) {
         r->read_event_handler = ngx_http_block_reading;
         return NGX_OK;
     }
@@ -540,41 +592,5 @@ ngx_rush_detach(ngx_rush_req_t *q)
     if (q->op) {
         q->op->q = NULL;
         q->op = NULL;
-    }
-}
-
-
-ngx_int_t
-ngx_rush_sleep(ngx_rush_req_t *q, ngx_msec_t ms)
-{
-    ngx_rush_sleep_t  *s;
-
-    s = ngx_calloc(sizeof(ngx_rush_sleep_t), ngx_cycle->log);
-    if (s == NULL) {
-        return NGX_ERROR;
-    }
-
-    s->event.data = s;
-    s->event.handler = ngx_rush_sleep_handler;
-    s->event.log = ngx_cycle->log;
-
-    ngx_add_timer(&s->event, ms);
-
-    return ngx_rush_op_start(q, &s->op);
-}
-
-
-static void
-ngx_rush_sleep_handler(ngx_event_t *ev)
-{
-    ngx_rush_sleep_t  *s = ev->data;
-
-    ngx_rush_req_t    *q;
-
-    q = ngx_rush_op_finish(&s->op);
-    ngx_free(s);
-
-    if (q) {
-        ngx_rush_resume(q, NGX_OK);
     }
 }

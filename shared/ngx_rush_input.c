@@ -16,6 +16,7 @@
 
 static ngx_int_t ngx_rush_parse_query(ngx_rush_req_t *q);
 static ngx_int_t ngx_rush_parse_headers(ngx_rush_req_t *q);
+static ngx_int_t ngx_rush_join_body(ngx_rush_req_t *q, ngx_str_t *body);
 
 
 ngx_int_t
@@ -57,10 +58,15 @@ ngx_rush_parse(ngx_rush_req_t *q, ngx_rush_match_t *match)
     }
 
     if (entry->header) {
-        return ngx_rush_parse_headers(q);
+        rc = ngx_rush_parse_headers(q);
+
+        if (rc != RUSH_OK) {
+            return rc;
+        }
     }
 
-    return RUSH_OK;
+    return (route->flags & NGX_RUSH_IDEMPOTENT) ? ngx_rush_idem_header(q)
+                                                : RUSH_OK;
 }
 
 
@@ -115,18 +121,10 @@ ngx_rush_parse_headers(ngx_rush_req_t *q)
             lowcase[n] = (name[n] == '_') ? '-' : name[n];
         }
 
-        rc = ngx_rush_header(q->r, (char *) lowcase, n, &value);
+        rc = ngx_rush_header_item(q->r, (char *) lowcase, n, &value);
 
         if (rc == NGX_DECLINED) {
             continue;
-        }
-
-        if (rc == NGX_OK && value.len > 1 && value.data[0] == '"'
-            && value.data[value.len - 1] == '"')
-        {
-            /* a structured field string, RFC 9651 */
-            value.data++;
-            value.len -= 2;
         }
 
         if (rc != NGX_OK
@@ -144,12 +142,35 @@ ngx_rush_parse_headers(ngx_rush_req_t *q)
 
 
 ngx_int_t
-ngx_rush_check_body(ngx_http_request_t *r)
+ngx_rush_header_item(ngx_http_request_t *r, const char *lowcase, size_t len,
+    ngx_str_t *value)
 {
-    u_char     *type;
-    ngx_str_t  *value;
+    ngx_int_t  rc;
+
+    rc = ngx_rush_header(r, lowcase, len, value);
+
+    if (rc == NGX_OK && value->len > 1 && value->data[0] == '"'
+        && value->data[value->len - 1] == '"')
+    {
+        /* a structured field string, RFC 9651 */
+        value->data++;
+        value->len -= 2;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_rush_check_body(ngx_rush_req_t *q)
+{
+    u_char              *type;
+    ngx_str_t           *value;
+    ngx_http_request_t  *r;
 
     static const u_char  json[] = "application/json";
+
+    r = q->r;
 
     if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
         return RUSH_OK;
@@ -157,6 +178,12 @@ ngx_rush_check_body(ngx_http_request_t *r)
 
     if (r->headers_in.content_length_n > NGX_RUSH_MAX_BODY) {
         return RUSH_TOO_LARGE;
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    if (q->route->flags & NGX_RUSH_RAW_BODY) {
+        return RUSH_OK;
     }
 
     if (r->headers_in.content_type == NULL) {
@@ -167,14 +194,13 @@ ngx_rush_check_body(ngx_http_request_t *r)
     type = value->data;
 
     if (value->len < sizeof(json) - 1
-        || ngx_strncasecmp(type, (u_char *) json, sizeof(json) - 1) != 0
+        || (ngx_memcmp(type, json, sizeof(json) - 1) != 0
+            && ngx_strncasecmp(type, (u_char *) json, sizeof(json) - 1) != 0)
         || (value->len > sizeof(json) - 1 && type[sizeof(json) - 1] != ';'
             && type[sizeof(json) - 1] != ' '))
     {
         return RUSH_MEDIA_TYPE;
     }
-
-    r->request_body_in_single_buf = 1;
 
     return RUSH_OK;
 }
@@ -183,9 +209,41 @@ ngx_rush_check_body(ngx_http_request_t *r)
 ngx_int_t
 ngx_rush_parse_body(ngx_rush_req_t *q)
 {
-    off_t                    len;
-    u_char                  *p;
-    ngx_chain_t             *cl;
+    ngx_int_t  rc;
+    ngx_str_t  body;
+
+    ngx_str_null(&body);
+
+    rc = ngx_rush_join_body(q, &body);
+
+    if (rc != RUSH_OK || body.len == 0) {
+        return rc;
+    }
+
+    if (q->route->flags & NGX_RUSH_RAW_BODY) {
+        q->body = body;
+        return RUSH_OK;
+    }
+
+    if (rush_field_body(q->route->fields, q->route->nfields, q->data,
+                        &q->present, body.data, body.len, &q->field_error)
+        != RUSH_OK)
+    {
+        return RUSH_BAD_REQUEST;
+    }
+
+    return RUSH_OK;
+}
+
+
+/* in one piece; what nginx has put into a file is too large */
+
+static ngx_int_t
+ngx_rush_join_body(ngx_rush_req_t *q, ngx_str_t *body)
+{
+    off_t                     len;
+    u_char                   *p;
+    ngx_chain_t              *cl;
     ngx_http_request_body_t  *rb;
 
     rb = q->r->request_body;
@@ -232,12 +290,8 @@ ngx_rush_parse_body(ngx_rush_req_t *q)
         p -= len;
     }
 
-    if (rush_field_body(q->route->fields, q->route->nfields, q->data,
-                        &q->present, p, len, &q->field_error)
-        != RUSH_OK)
-    {
-        return RUSH_BAD_REQUEST;
-    }
+    body->data = p;
+    body->len = len;
 
     return RUSH_OK;
 }

@@ -12,45 +12,53 @@
  * Rate limits by GCRA: of a key only its "theoretical arrival time" is kept,
  * the moment at which its bucket is full again.
  *
- *     line 0: seed, number of buckets | buckets of 8 cells {key, tat}
+ *     line 0: seed, number of buckets | buckets of 8 cells
+ *     cell: 18 bits of the key's hash, 46 bits of its tat
  *
- * A request finds its bucket by hash and its cell by comparing 8 keys; a
- * refused one has read these two cache lines and written nothing.  A key that
- * has no cell takes the one with the smallest tat: the key that will miss it
- * least.  "key" is a hash of class, key and the rate itself, so locations
- * with rates of their own, or a changed configuration, count apart.
+ * A bucket is one cache line.  A request finds its bucket by hash and its cell
+ * by comparing 8 tags; a refused one has written nothing.  A key that has no
+ * cell takes the one with the smallest tat: the key that will miss it least.
+ * The hash is of class, key and the rate itself, so locations with rates of
+ * their own, or a changed configuration, count apart.
  *
- * No locks.  tat is moved by compare-and-swap.  key and tat are two words:
- * a new owner moves tat first and then writes its key, so between the two,
- * or for ever if it is killed there, the old key finds a tat that is a
- * little too late or too early, and is right again after one turn.  Two
- * workers may give one new key two cells; the second is never found again
- * and gets old.  Both let through or hold back some requests more, never
- * block and never last: the limits are approximate by that much.
+ * No locks: a cell is one word, moved by compare-and-swap.  Two workers may
+ * give one new key two cells; the second is never found again and gets old.
+ * Two keys of a bucket have the same tag, and then one limit, with a chance of
+ * 1 to 32768 when all its cells are in use.  So limits are approximate by that
+ * much; nobody outside can choose who meets whom.
  *
  * Time is ngx_current_msec: monotonic, the same in all workers, but coarse
  * (up to 10 ms).  What is allowed at once is never less than what the rate
  * brings in that time, else a high rate with a small burst could not be
- * reached.
+ * reached.  Its unit is 256 ns, and it turns over after 208 days; what lies
+ * further ahead than a limit can bring it is from the turn before.  Only cells
+ * that nobody touched or took for 202 days are mistaken, until the 208th.
  */
 
 
-#define NGX_RUSH_LIMIT_LAYOUT   0x4c494d01
+#define NGX_RUSH_LIMIT_LAYOUT   0x4c494d02
 #define NGX_RUSH_LIMIT_MIN      65536
 #define NGX_RUSH_LIMIT_WAYS     8
 #define NGX_RUSH_LIMIT_TRIES    8
-#define NGX_RUSH_LIMIT_TICK     10000000    /* ns */
 #define NGX_RUSH_LIMIT_MAX      1000000     /* rate and burst */
 
+#define NGX_RUSH_LIMIT_BITS     46          /* of a tat */
+#define NGX_RUSH_LIMIT_TURN     ((uint64_t) 1 << NGX_RUSH_LIMIT_BITS)
+#define NGX_RUSH_LIMIT_SECOND   ((uint64_t) 1000000000 / 256)
+#define NGX_RUSH_LIMIT_TICK     (NGX_RUSH_LIMIT_SECOND / 100)
+
+/* what may be taken in advance, and what no tat is ahead of now */
+
+#define NGX_RUSH_LIMIT_DEPTH    (6 * 86400 * NGX_RUSH_LIMIT_SECOND)
+#define NGX_RUSH_LIMIT_AHEAD    (7 * 86400 * NGX_RUSH_LIMIT_SECOND)
+
+/* a worker's time stands still while it works, others are ahead of it */
+
+#define NGX_RUSH_LIMIT_SLACK    (10 * NGX_RUSH_LIMIT_SECOND)
+
 
 typedef struct {
-    ngx_atomic_t             key;           /* 0: free */
-    ngx_atomic_t             tat;           /* ns */
-} ngx_rush_limit_cell_t;
-
-
-typedef struct {
-    ngx_rush_limit_cell_t    cells[NGX_RUSH_LIMIT_WAYS];
+    ngx_atomic_t             cells[NGX_RUSH_LIMIT_WAYS];    /* 0: free */
 } ngx_rush_limit_bucket_t;
 
 
@@ -61,21 +69,37 @@ typedef struct {
 } ngx_rush_limit_sh_t;
 
 
-_Static_assert(sizeof(ngx_rush_limit_bucket_t) == 128
+_Static_assert(sizeof(ngx_rush_limit_bucket_t) == 64
                && sizeof(ngx_rush_limit_sh_t) == 128,
-               "buckets are aligned to two lines");
+               "buckets are aligned to lines");
+
+_Static_assert(NGX_RUSH_LIMIT_AHEAD < NGX_RUSH_LIMIT_TURN / 2,
+               "past and future differ");
 
 
 static ngx_int_t ngx_rush_limit_fresh(void *base, size_t size,
     ngx_log_t *log);
 static uint64_t ngx_rush_limit_key(ngx_rush_rate_t *rate, uint64_t key);
+static uint64_t ngx_rush_limit_tag(uint64_t key);
 static ngx_rush_limit_bucket_t *ngx_rush_limit_bucket(uint64_t key);
-static ngx_rush_limit_cell_t *ngx_rush_limit_find(
-    ngx_rush_limit_bucket_t *bucket, uint64_t key, uint64_t *tat);
+static ngx_atomic_t *ngx_rush_limit_find(ngx_rush_limit_bucket_t *bucket,
+    uint64_t tag, uint64_t now, uint64_t *word);
 static void ngx_rush_limit_quota(ngx_rush_quota_t *quota, uint64_t ahead,
     uint64_t depth);
 static char *ngx_rush_limit_parse(ngx_conf_t *cf, ngx_str_t *value,
     ngx_rush_rate_t *rate);
+static void ngx_rush_limit_compute(ngx_rush_rate_t *rate, ngx_uint_t class);
+
+
+/* how far a cell's tat lies ahead of now, negative: behind; the tag falls out
+ * on the left */
+
+#define ngx_rush_limit_ahead(word, now)                                       \
+    ((int64_t) (((word) - (now)) << (64 - NGX_RUSH_LIMIT_BITS))               \
+     >> (64 - NGX_RUSH_LIMIT_BITS))
+
+#define ngx_rush_limit_word(tag, tat)                                         \
+    ((tag) << NGX_RUSH_LIMIT_BITS | ((tat) & (NGX_RUSH_LIMIT_TURN - 1)))
 
 
 static ngx_str_t  ngx_rush_limit_names[NGX_RUSH_LIMIT_CLASSES] = {
@@ -100,49 +124,51 @@ static ngx_rush_limit_sh_t  *ngx_rush_limit_sh;
 ngx_int_t
 ngx_rush_limit(ngx_rush_rate_t *rate, uint64_t key, ngx_rush_quota_t *quota)
 {
-    uint64_t                  now, tat, start;
+    int64_t                   ahead;
+    uint64_t                  now, tag, word, start;
     ngx_uint_t                tries;
-    ngx_rush_limit_sh_t      *sh;
-    ngx_rush_limit_cell_t    *cell;
+    ngx_atomic_t             *cell;
     ngx_rush_limit_bucket_t  *bucket;
 
-    sh = ngx_rush_limit_sh;
-
-    if (rate->rate == 0 || sh == NULL) {
+    if (rate->rate == 0 || ngx_rush_limit_sh == NULL) {
         return NGX_OK;
     }
 
-    now = (uint64_t) ngx_current_msec * 1000000;
+    now = (uint64_t) ngx_current_msec * 1000000 / 256;
     key = ngx_rush_limit_key(rate, key);
+    tag = ngx_rush_limit_tag(key);
     bucket = ngx_rush_limit_bucket(key);
 
     for (tries = 0; tries < NGX_RUSH_LIMIT_TRIES; tries++) {
 
-        cell = ngx_rush_limit_find(bucket, key, &tat);
+        cell = ngx_rush_limit_find(bucket, tag, now, &word);
+        ahead = ngx_rush_limit_ahead(word, now);
+        start = now;
 
-        if (cell->key != key) {
+        if (word >> NGX_RUSH_LIMIT_BITS == tag) {
 
-            if (!ngx_atomic_cmp_set(&cell->tat, tat, now + rate->step)) {
-                continue;
+            if (ahead > (int64_t) (rate->depth + rate->step
+                                   + NGX_RUSH_LIMIT_SLACK))
+            {
+                ahead = 0;              /* of the turn before */
             }
 
-            if (tat > now) {
-                ngx_rush_count(NGX_RUSH_C_LIMIT_EVICTED, 1);
+            if (ahead > (int64_t) rate->depth) {
+                ngx_rush_limit_quota(quota, (uint64_t) ahead, rate->depth);
+                return NGX_DECLINED;
             }
 
-            cell->key = key;
-            return NGX_OK;
+            start += (uint64_t) ngx_max(ahead, 0);
+
+        } else if (ahead > 0 && word != 0
+                   && ahead <= (int64_t) NGX_RUSH_LIMIT_AHEAD)
+        {
+            ngx_rush_count(NGX_RUSH_C_LIMIT_EVICTED, 1);
         }
 
-        start = ngx_max(tat, now);
-
-        if (start - now > rate->depth) {
-            ngx_rush_limit_quota(quota, start - now,
-                                 rate->depth);
-            return NGX_DECLINED;
-        }
-
-        if (ngx_atomic_cmp_set(&cell->tat, tat, start + rate->step)) {
+        if (ngx_atomic_cmp_set(cell, word,
+                               ngx_rush_limit_word(tag, start + rate->step)))
+        {
             return NGX_OK;
         }
     }
@@ -164,18 +190,24 @@ ngx_rush_limit_fetch(ngx_rush_rate_t *rate, uint64_t key)
 
     bucket = ngx_rush_limit_bucket(ngx_rush_limit_key(rate, key));
 
-    /* to be written; a bucket is two lines */
-
-    __builtin_prefetch(&bucket->cells[0], 1);
-    __builtin_prefetch(&bucket->cells[NGX_RUSH_LIMIT_WAYS / 2], 1);
+    __builtin_prefetch(bucket, 1);      /* to be written */
 }
 
 
 static uint64_t
 ngx_rush_limit_key(ngx_rush_rate_t *rate, uint64_t key)
 {
-    key = ngx_rush_mix(key ^ ngx_rush_mix(ngx_rush_limit_sh->seed
-                                          + rate->salt));
+    return ngx_rush_mix(key ^ ngx_rush_mix(ngx_rush_limit_sh->seed
+                                           + rate->salt));
+}
+
+
+/* other bits than those that choose the bucket */
+
+static uint64_t
+ngx_rush_limit_tag(uint64_t key)
+{
+    key &= (1 << (64 - NGX_RUSH_LIMIT_BITS)) - 1;
 
     return key | (key == 0);
 }
@@ -192,37 +224,42 @@ ngx_rush_limit_bucket(uint64_t key)
 }
 
 
-/* the cell of the key, or the one to take for it; *tat as it was seen */
+/* the cell of the tag, or the one to take for it; *word as it was seen */
 
-static ngx_rush_limit_cell_t *
-ngx_rush_limit_find(ngx_rush_limit_bucket_t *bucket, uint64_t key,
-    uint64_t *tat)
+static ngx_atomic_t *
+ngx_rush_limit_find(ngx_rush_limit_bucket_t *bucket, uint64_t tag,
+    uint64_t now, uint64_t *word)
 {
-    uint64_t                t, least;
-    ngx_uint_t              i;
-    ngx_rush_limit_cell_t  *cell, *oldest;
+    int64_t        ahead, least;
+    uint64_t       w;
+    ngx_uint_t     i;
+    ngx_atomic_t  *cell;
 
-    least = 0;
-    oldest = NULL;
+    least = INT64_MAX;
+    cell = NULL;
 
     for (i = 0; i < NGX_RUSH_LIMIT_WAYS; i++) {
-        cell = &bucket->cells[i];
-        t = cell->tat;
+        w = bucket->cells[i];
 
-        if (cell->key == key) {
-            *tat = t;
-            return cell;
+        if (w >> NGX_RUSH_LIMIT_BITS == tag) {
+            *word = w;
+            return &bucket->cells[i];
         }
 
-        if (oldest == NULL || t < least) {
-            least = t;
-            oldest = cell;
+        ahead = ngx_rush_limit_ahead(w, now);
+
+        if (w == 0 || ahead > (int64_t) NGX_RUSH_LIMIT_AHEAD) {
+            ahead = INT64_MIN;
+        }
+
+        if (ahead < least) {
+            least = ahead;
+            *word = w;
+            cell = &bucket->cells[i];
         }
     }
 
-    *tat = least;
-
-    return oldest;
+    return cell;
 }
 
 
@@ -234,8 +271,9 @@ ngx_rush_limit_quota(ngx_rush_quota_t *quota, uint64_t ahead, uint64_t depth)
     }
 
     quota->remaining = 0;
-    quota->reset = (ahead + 999999999) / 1000000000;
-    quota->retry_after = ngx_max((ahead - depth + 999999999) / 1000000000, 1);
+    quota->reset = (ahead + NGX_RUSH_LIMIT_SECOND - 1) / NGX_RUSH_LIMIT_SECOND;
+    quota->retry_after = ngx_max((ahead - depth + NGX_RUSH_LIMIT_SECOND - 1)
+                                 / NGX_RUSH_LIMIT_SECOND, 1);
 }
 
 
@@ -336,6 +374,15 @@ ngx_rush_limit_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         rate.burst = rate.rate;
     }
 
+    if (rate.burst * rate.period * NGX_RUSH_LIMIT_SECOND / rate.rate
+        > NGX_RUSH_LIMIT_DEPTH)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "limit \"%V\": the burst is more than the rate "
+                           "brings in 6 days", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
     rates[class] = rate;
 
     return NGX_CONF_OK;
@@ -416,11 +463,44 @@ ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev)
             continue;
         }
 
-        rate->step = (uint64_t) rate->period * 1000000000 / rate->rate;
-        rate->depth = (uint64_t) (ngx_max(rate->burst, 1) - 1) * rate->step;
-        rate->depth = ngx_max(rate->depth, NGX_RUSH_LIMIT_TICK);
-        rate->salt = i + ngx_rush_mix(rate->step ^ rate->depth << 20);
+        ngx_rush_limit_compute(rate, i);
     }
+}
+
+
+/* counts apart from the classes, also from one of the same rate */
+
+void
+ngx_rush_rate_init(ngx_rush_rate_t *rate, ngx_uint_t n, ngx_uint_t burst,
+    ngx_uint_t period)
+{
+    ngx_memzero(rate, sizeof(ngx_rush_rate_t));
+
+    if (n == 0) {
+        return;
+    }
+
+    rate->rate = n;
+    rate->burst = burst;
+    rate->period = period;
+
+    ngx_rush_limit_compute(rate, NGX_RUSH_LIMIT_CLASSES);
+}
+
+
+/* to the nearest unit: at 100000r/s within 2 %, at 1000r/s within 0.02 % */
+
+static void
+ngx_rush_limit_compute(ngx_rush_rate_t *rate, ngx_uint_t class)
+{
+    rate->step = (rate->period * NGX_RUSH_LIMIT_SECOND + rate->rate / 2)
+                 / rate->rate;
+
+    rate->depth = (uint64_t) (ngx_max(rate->burst, 1) - 1) * rate->step;
+    rate->depth = ngx_max(rate->depth, NGX_RUSH_LIMIT_TICK);
+    rate->depth = ngx_min(rate->depth, NGX_RUSH_LIMIT_DEPTH);
+
+    rate->salt = class + ngx_rush_mix(rate->step ^ rate->depth << 20);
 }
 
 

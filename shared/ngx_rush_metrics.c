@@ -79,6 +79,7 @@ ngx_rush_metrics(rush_buf_t *b)
     ngx_rush_metrics_answers(b);
     ngx_rush_metrics_counters(b);
     ngx_rush_metrics_gauges(b);
+    ngx_rush_events_metrics(b);
     ngx_rush_metrics_lag(b);
     ngx_rush_metrics_modules(b);
 }

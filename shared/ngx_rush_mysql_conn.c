@@ -88,14 +88,14 @@ ngx_rush_mysql_options(MYSQL *mysql)
     size_t          packet;
     unsigned int    protocol, zero;
 
+    static const char  isolation[] = "SET SESSION TRANSACTION ISOLATION "
+                                     "LEVEL READ COMMITTED";
+
     off = 0;
     zero = 0;
     packet = NGX_RUSH_MYSQL_MAX_SIZE;
     protocol = ngx_rush_mysql->conf->host.len ? MYSQL_PROTOCOL_TCP
                                               : MYSQL_PROTOCOL_SOCKET;
-
-    static const char  isolation[] = "SET SESSION TRANSACTION ISOLATION "
-                                     "LEVEL READ COMMITTED";
 
     /*
      * A server may ask for local files: never answered.  With the usual

@@ -24,8 +24,6 @@ typedef struct {
 
 static ngx_uint_t ngx_rush_error_index(ngx_int_t code);
 static void ngx_rush_field_reason(ngx_rush_req_t *q);
-static ngx_int_t ngx_rush_reply_headers(ngx_rush_req_t *q,
-    ngx_uint_t status);
 static ngx_int_t ngx_rush_retry_after(ngx_rush_req_t *q, ngx_uint_t status);
 static ngx_int_t ngx_rush_output(ngx_rush_req_t *q, ngx_uint_t status,
     ngx_buf_t *b);
@@ -77,6 +75,32 @@ ngx_rush_error_index(ngx_int_t code)
 }
 
 
+ngx_uint_t
+ngx_rush_reply_status(ngx_int_t rc)
+{
+    return ngx_rush_answers[ngx_rush_error_index(rc)].status;
+}
+
+
+void
+ngx_rush_reply_data(ngx_rush_req_t *q, ngx_str_t *data)
+{
+    if (q->out.len) {
+        data->data = q->out.data;
+        data->len = q->out.len;
+
+    } else if (q->not_final) {
+        *data = ngx_rush_not_final;
+
+    } else if (q->final) {
+        *data = ngx_rush_final;
+
+    } else {
+        *data = ngx_rush_no_data;
+    }
+}
+
+
 void
 ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc)
 {
@@ -117,19 +141,7 @@ ngx_rush_reply(ngx_rush_req_t *q, ngx_int_t rc)
         return;
     }
 
-    if (q->out.len) {
-        data.data = q->out.data;
-        data.len = q->out.len;
-
-    } else if (q->not_final) {
-        data = ngx_rush_not_final;
-
-    } else if (q->final) {
-        data = ngx_rush_final;
-
-    } else {
-        data = ngx_rush_no_data;
-    }
+    ngx_rush_reply_data(q, &data);
 
     len = answer->head.len + data.len + sizeof(NGX_RUSH_TRACE_HEAD) - 1
           + RUSH_TRACE_LEN + sizeof(NGX_RUSH_TRACE_TAIL) - 1;
@@ -212,7 +224,7 @@ ngx_rush_send(ngx_rush_req_t *q, ngx_uint_t status, ngx_str_t *type,
     b->last = ngx_cpymem(b->last, body, len);
 
     if (len == 0) {
-        b->sync = 1;
+        b->temporary = 0;               /* an end, and no empty bytes */
     }
 
     q->r->headers_out.content_type = *type;
@@ -224,7 +236,7 @@ ngx_rush_send(ngx_rush_req_t *q, ngx_uint_t status, ngx_str_t *type,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_rush_reply_headers(ngx_rush_req_t *q, ngx_uint_t status)
 {
     ngx_str_t            value;

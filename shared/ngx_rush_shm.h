@@ -78,8 +78,8 @@ typedef struct {
     ngx_uint_t            period;       /* s, 1 or 60 */
 
     /* computed by ngx_rush_limit_merge() */
-    uint64_t              step;         /* ns a request */
-    uint64_t              depth;        /* ns that may be taken in advance */
+    uint64_t              step;         /* time of a request, in 256 ns */
+    uint64_t              depth;        /* what may be taken in advance */
     uint64_t              salt;         /* of class, step and depth */
 } ngx_rush_rate_t;
 
@@ -105,6 +105,10 @@ uint64_t ngx_rush_addr_key(ngx_http_request_t *r);
  * ngx_rush_rate_t[NGX_RUSH_LIMIT_CLASSES] at cmd->offset */
 char *ngx_rush_limit_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void ngx_rush_limit_unset(ngx_rush_rate_t *rates);
+
+/* of a module's own: requests in period seconds, 0: any number */
+void ngx_rush_rate_init(ngx_rush_rate_t *rate, ngx_uint_t n,
+    ngx_uint_t burst, ngx_uint_t period);
 void ngx_rush_limit_merge(ngx_rush_rate_t *conf, ngx_rush_rate_t *prev);
 
 

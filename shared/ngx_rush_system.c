@@ -169,6 +169,7 @@ ngx_rush_answer_ready(ngx_rush_req_t *q)
     }
 
     rush_json_close(&q->out, '}');
+    q->whole = 1;
 
     return rc;
 }

@@ -21,6 +21,7 @@
 
 #define RUSH_OK        0
 #define RUSH_ERROR   (-1)
+#define RUSH_UNSURE  (-9)               /* it could not be found out: memory */
 
 
 typedef struct {

@@ -2,11 +2,13 @@
 /*
  * Copyright (C) Rush
  *
- * base64url of RFC 4648, section 5, without padding.
+ * base64url of RFC 4648, section 5, without padding; base64 of section 4 with
+ * padding is the same in other letters.
  */
 
 
 #include "rush_jwt.h"
+#include "rush_rsa.h"
 
 
 /* an index into the alphabet, or -1: a bad byte makes a whole group < 0 */
@@ -142,4 +144,75 @@ rush_base64url_encode(unsigned char *dst, const unsigned char *src,
     }
 
     return (size_t) (dst - start);
+}
+
+
+/*
+ * In place the reader is never ahead of itself: each group of 4 is turned into
+ * the other letters before it becomes 3 bytes at or before its place.
+ */
+
+long
+rush_base64_decode(unsigned char *dst, const unsigned char *src, size_t len)
+{
+    long            n, total;
+    size_t          i, group;
+    unsigned char   c, text[4];
+
+    if (len % 4 != 0) {
+        return -1;
+    }
+
+    for (total = 0; len > 0; src += 4, len -= 4) {
+
+        for (group = 0; group < 4 && src[group] != '='; group++) {
+            /* void */
+        }
+
+        if (group < 4
+            && (len != 4 || group < 2 || (group == 2 && src[3] != '=')))
+        {
+            return -1;
+        }
+
+        for (i = 0; i < group; i++) {
+            c = src[i];
+
+            if (c == '-' || c == '_') {
+                return -1;
+            }
+
+            text[i] = (c == '+') ? '-' : (c == '/') ? '_' : c;
+        }
+
+        n = rush_base64url_decode(dst, text, group);
+
+        if (n < 0) {
+            return -1;
+        }
+
+        dst += n;
+        total += n;
+    }
+
+    return total;
+}
+
+
+size_t
+rush_base64_encode(unsigned char *dst, const unsigned char *src, size_t len)
+{
+    size_t  i, n;
+
+    n = rush_base64url_encode(dst, src, len);
+
+    for (i = 0; i < n; i++) {
+        dst[i] = (dst[i] == '-') ? '+' : (dst[i] == '_') ? '/' : dst[i];
+    }
+
+    while (n % 4 != 0) {
+        dst[n++] = '=';
+    }
+
+    return n;
 }

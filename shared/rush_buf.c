@@ -39,6 +39,17 @@ rush_buf_free(rush_buf_t *b)
 
 
 void
+rush_buf_wipe(rush_buf_t *b)
+{
+    if (b->data != NULL) {
+        explicit_bzero(b->data, b->size);
+    }
+
+    rush_buf_free(b);
+}
+
+
+void
 rush_buf_reset(rush_buf_t *b)
 {
     b->len = 0;

@@ -30,6 +30,7 @@ typedef struct {
 
 
 void rush_buf_free(rush_buf_t *b);
+void rush_buf_wipe(rush_buf_t *b);          /* a secret: frees it, too */
 void rush_buf_reset(rush_buf_t *b);         /* keeps the memory */
 void rush_buf_add(rush_buf_t *b, const void *data, size_t len);
 void rush_buf_puts(rush_buf_t *b, const char *text);

@@ -38,6 +38,7 @@
     E(CLOSED,               12,  503, "selling is closed, try again")         \
     E(CONFLICT,             13,  409, "changed by somebody else, read again") \
     E(KEY_REUSED,           14,  422, "idempotency key was used otherwise")   \
+    E(KEY_RUNNING,          15,  409, "the first request still runs")         \
                                                                               \
     E(USER_EXISTS,       10001,  200, "account exists already")               \
     E(LOGIN_FAILED,      10002,  200, "wrong account or password")            \
@@ -68,9 +69,21 @@
                                                                               \
     E(PRODUCT_IN_USE,    20001,  200, "product is in a running activity")     \
     E(PRODUCT_STOCK,     20002,  200, "not enough stock")                     \
+    E(PRODUCT_OFF,       20003,  200, "product is not on sale")               \
                                                                               \
     E(ORDER_STATE,       30001,  200, "order cannot do this in its state")    \
     E(ORDER_PROCESSING,  30002,  409, "order is being written, try again")    \
+    E(TRADE_CODE,        30003,  200, "no order waits for this code")         \
+    E(ADDRESS_UNKNOWN,   30004,  200, "there is no such address")             \
+                                                                              \
+    E(PAY_OPEN,          40001,  200, "another payment of it is open")        \
+    E(PAY_STATE,         40002,  200, "payment cannot do this in its state")  \
+    E(PAY_CHANNEL,       40003,  200, "this way to pay is not offered")       \
+    E(PAY_FAILED,        40004,  200, "the provider refused the payment")     \
+    E(PAYER_UNKNOWN,     40005,  200, "bind WeChat first, or pay otherwise")  \
+    E(REFUND_SUM,        40006,  200, "more than is left of the payment")     \
+    E(REFUND_STATE,      40007,  200, "refund cannot do this in its state")   \
+    E(NOTHING_TO_PAY,    40008,  200, "there is nothing to pay")              \
                                                                               \
     E(NOT_STARTED,       60001,  200, "not started yet")                      \
     E(SOLD_OUT,          60002,  200, "sold out")                             \

@@ -21,13 +21,15 @@
 
 
 #define RUSH_FP_SIZE   (RUSH_FP_MAX * sizeof(rush_fp_t))
-#define RUSH_FP_PAUSE  3                /* s */
+#define RUSH_FP_PAUSE  3000             /* ms */
+#define RUSH_FP_TURN   10
 
 
 _Static_assert(sizeof(rush_fp_t) == 32, "the file is read by scripts");
 
 
 static rush_fp_t *rush_fp_map(void);
+static void rush_fp_sleep(const rush_fp_t *fp);
 static int rush_fp_fires(rush_fp_t *fp);
 
 
@@ -37,8 +39,7 @@ static rush_fp_t  *rush_fp_table;
 int
 rush_failpoint(const char *name)
 {
-    rush_fp_t        *fp, *last;
-    struct timespec   pause;
+    rush_fp_t  *fp, *last;
 
     fp = rush_fp_map();
     if (fp == NULL) {
@@ -69,13 +70,7 @@ rush_failpoint(const char *name)
         break;
 
     case RUSH_FP_SLEEP:
-        pause.tv_sec = RUSH_FP_PAUSE;
-        pause.tv_nsec = 0;
-
-        while (nanosleep(&pause, &pause) != 0) {
-            /* a signal only shortens one turn */
-        }
-
+        rush_fp_sleep(fp);
         break;
 
     case RUSH_FP_ERROR:
@@ -83,6 +78,27 @@ rush_failpoint(const char *name)
     }
 
     return 0;
+}
+
+
+/* a test that has seen enough switches it off */
+
+static void
+rush_fp_sleep(const rush_fp_t *fp)
+{
+    int              ms;
+    struct timespec  pause;
+
+    for (ms = 0; ms < RUSH_FP_PAUSE && fp->action != RUSH_FP_OFF;
+         ms += RUSH_FP_TURN)
+    {
+        pause.tv_sec = 0;
+        pause.tv_nsec = RUSH_FP_TURN * 1000000;
+
+        while (nanosleep(&pause, &pause) != 0) {
+            /* a signal does not shorten it */
+        }
+    }
 }
 
 

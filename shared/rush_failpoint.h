@@ -20,7 +20,8 @@
 
 #define RUSH_FP_OFF     0
 #define RUSH_FP_KILL    1               /* SIGKILL to itself */
-#define RUSH_FP_SLEEP   2               /* 3 s, blocking: that is the fault */
+#define RUSH_FP_SLEEP   2               /* 3 s, or until it is switched off;
+                                           blocking: that is the fault */
 #define RUSH_FP_ERROR   3               /* rush_failpoint() returns 1 */
 
 

@@ -50,6 +50,7 @@ rush_reader_init(rush_reader_t *j, unsigned char *json, size_t len)
     j->depth = 0;
     j->total = 0;
     j->nkeys = 0;
+    j->many = 0;
 }
 
 
@@ -243,6 +244,11 @@ rush_reader_key(rush_reader_t *j)
     }
 
     j->p++;
+    j->state = RUSH_JS_VALUE;
+
+    if (j->many) {
+        return RUSH_J_KEY;
+    }
 
     if (rush_reader_is_known(j)) {
         return rush_reader_fail(j, "duplicate name in JSON");
@@ -254,7 +260,6 @@ rush_reader_key(rush_reader_t *j)
 
     j->keys[j->nkeys++] = j->text;
     j->total++;
-    j->state = RUSH_JS_VALUE;
 
     return RUSH_J_KEY;
 }

@@ -45,6 +45,9 @@ typedef struct {
     unsigned         depth;             /* levels open now */
     unsigned         total;             /* names seen in all */
     unsigned         nkeys;             /* names of the levels open now */
+    unsigned         many:1;            /* set by the caller after init: names
+                                           are not counted nor kept, and one
+                                           that comes twice is its business */
     struct {
         unsigned     array;             /* 0: an object */
         unsigned     first;             /* its first name in keys[] */

@@ -28,7 +28,7 @@ static int rush_jwt_write_own(rush_jwt_t *jwt);
 static int rush_jwt_kid_valid(const rush_str_t *kid);
 static void rush_jwt_prepare(rush_jwt_key_t *key,
     const unsigned char *secret, size_t len);
-static int rush_jwt_write_header(rush_jwt_key_t *key);
+static int rush_jwt_write_start(rush_jwt_t *jwt, rush_jwt_key_t *key);
 static int rush_jwt_load_line(rush_jwt_t *jwt, const unsigned char *p,
     size_t len, const char **err);
 static size_t rush_jwt_write_claims(rush_jwt_t *jwt,
@@ -121,7 +121,7 @@ rush_jwt_add_key(rush_jwt_t *jwt, const rush_str_t *kid,
     memcpy(key->kid, kid->data, kid->len);
     key->kid_len = kid->len;
 
-    if (rush_jwt_write_header(key) != RUSH_OK) {
+    if (rush_jwt_write_start(jwt, key) != RUSH_OK) {
         return RUSH_ERROR;
     }
 
@@ -206,14 +206,18 @@ rush_jwt_prepare(rush_jwt_key_t *key, const unsigned char *secret, size_t len)
     SHA256_Init(&key->outer);
     SHA256_Update(&key->outer, outer, RUSH_JWT_BLOCK);
 
+    key->started = key->inner;
+    SHA256_Update(&key->started, key->start, key->start_len);
+
     OPENSSL_cleanse(inner, RUSH_JWT_BLOCK);
     OPENSSL_cleanse(outer, RUSH_JWT_BLOCK);
 }
 
 
 static int
-rush_jwt_write_header(rush_jwt_key_t *key)
+rush_jwt_write_start(rush_jwt_t *jwt, rush_jwt_key_t *key)
 {
+    size_t      own;
     rush_buf_t  b;
     rush_str_t  kid;
 
@@ -232,10 +236,19 @@ rush_jwt_write_header(rush_jwt_key_t *key)
         return RUSH_ERROR;
     }
 
-    key->header_len = rush_base64url_encode(key->header, b.data, b.len);
-    key->header[key->header_len++] = '.';
+    key->header_len = rush_base64url_encode(key->start, b.data, b.len);
+    key->start[key->header_len++] = '.';
 
     rush_buf_free(&b);
+
+    /* whole groups of it, as far as there is room */
+
+    own = (RUSH_JWT_MAX_START - key->header_len) / 4 * 3;
+    own = (jwt->own_len < own) ? jwt->own_len / 3 * 3 : own;
+
+    key->start_len = key->header_len
+                     + rush_base64url_encode(key->start + key->header_len,
+                                             jwt->own, own);
 
     return RUSH_OK;
 }
@@ -364,8 +377,17 @@ rush_jwt_mac(const rush_jwt_key_t *key, const unsigned char *data, size_t len,
 {
     SHA256_CTX  work;
 
-    work = key->inner;
-    SHA256_Update(&work, data, len);
+    /* what all our tokens begin with is hashed already */
+
+    if (len > key->start_len && memcmp(data, key->start, key->start_len) == 0) {
+        work = key->started;
+        SHA256_Update(&work, data + key->start_len, len - key->start_len);
+
+    } else {
+        work = key->inner;
+        SHA256_Update(&work, data, len);
+    }
+
     SHA256_Final(mac, &work);
 
     work = key->outer;
@@ -393,7 +415,7 @@ rush_jwt_sign(rush_jwt_t *jwt, const rush_claims_t *claims,
 
     key = &jwt->keys[jwt->nkeys - 1];
 
-    memcpy(dst, key->header, key->header_len);
+    memcpy(dst, key->start, key->header_len);
     p = dst + key->header_len;
 
     n = rush_jwt_write_claims(jwt, claims, p,

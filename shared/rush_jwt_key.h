@@ -17,6 +17,7 @@
 
 #define RUSH_JWT_MAX_KID     32
 #define RUSH_JWT_MAX_HEADER  128        /* base64url of ours and the dot */
+#define RUSH_JWT_MAX_START   256        /* that, and claims that never change */
 #define RUSH_JWT_MAC         32
 #define RUSH_JWT_SIGNATURE   43         /* base64url of a MAC */
 #define RUSH_JWT_JTI         22         /* base64url of 16 bytes */
@@ -26,10 +27,13 @@
 typedef struct {
     SHA256_CTX       inner;             /* after key ^ ipad */
     SHA256_CTX       outer;             /* after key ^ opad */
+    SHA256_CTX       started;           /* inner, after start */
     size_t           kid_len;
-    size_t           header_len;
+    size_t           header_len;        /* with the dot */
+    size_t           start_len;
     unsigned char    kid[RUSH_JWT_MAX_KID];
-    unsigned char    header[RUSH_JWT_MAX_HEADER];   /* with the dot */
+    unsigned char    start[RUSH_JWT_MAX_START];     /* how our tokens begin:
+                                           header, then base64url of own */
 } rush_jwt_key_t;
 
 

@@ -145,11 +145,11 @@ rush_jwt_peek(const rush_jwt_t *jwt, const unsigned char *token, size_t len)
     }
 
     key = &jwt->keys[jwt->nkeys - 1];
-    skip = key->header_len + jwt->own_len / 3 * 4;
 
-    if (len < skip + RUSH_JWT_PEEK + RUSH_JWT_SIGNATURE
-        || memcmp(token, key->header, key->header_len) != 0
-        || rush_base64url_decode(text, token + skip, RUSH_JWT_PEEK) < 0)
+    if (len < key->start_len + RUSH_JWT_PEEK + RUSH_JWT_SIGNATURE
+        || memcmp(token, key->start, key->start_len) != 0
+        || rush_base64url_decode(text, token + key->start_len, RUSH_JWT_PEEK)
+           < 0)
     {
         return 0;
     }
@@ -189,7 +189,7 @@ rush_jwt_read_header(rush_jwt_t *jwt, const unsigned char *token, size_t len,
         key = &jwt->keys[i - 1];
 
         if (len >= key->header_len
-            && memcmp(token, key->header, key->header_len) == 0)
+            && memcmp(token, key->start, key->header_len) == 0)
         {
             *header_len = key->header_len;
             return key;

@@ -30,7 +30,12 @@
     P(users_ban,         9, "ban users, end their sessions")                  \
     P(roles_read,       10, "see roles")                                      \
     P(roles_write,      11, "change roles, give and take them")               \
-    P(audit_read,       12, "see what administrators did")
+    P(audit_read,       12, "see what administrators did")                    \
+    P(orders_write,     13, "ship, redeem, change the state of orders")       \
+    P(payments_read,    14, "see payments, refunds, settlements, bills")      \
+    P(payments_write,   15, "compare with the bills of providers")            \
+    P(refunds_write,    16, "decide on refunds")                              \
+    P(operations,       17, "streams, dead letters, the red switch")
 
 
 enum {

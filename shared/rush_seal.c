@@ -88,10 +88,12 @@ rush_unseal(const rush_seal_t *seal, const char *label, const rush_str_t *with,
     unsigned char         key[RUSH_SEAL_KEY];
     const unsigned char  *p;
 
-    if (len < RUSH_SEAL_EXTRA || len > INT_MAX
-        || rush_seal_subkey(seal, label, key) != RUSH_OK)
-    {
+    if (len < RUSH_SEAL_EXTRA || len > INT_MAX) {
         return RUSH_ERROR;
+    }
+
+    if (rush_seal_subkey(seal, label, key) != RUSH_OK) {
+        return RUSH_UNSURE;
     }
 
     p = data;
@@ -102,7 +104,7 @@ rush_unseal(const rush_seal_t *seal, const char *label, const rush_str_t *with,
 
     OPENSSL_cleanse(key, sizeof(key));
 
-    return rc == RUSH_OK ? (int) len : RUSH_ERROR;
+    return rc == RUSH_OK ? (int) len : rc;
 }
 
 
@@ -229,23 +231,24 @@ rush_unseal_gcm(const unsigned char *key, const unsigned char *nonce,
 
     ctx = EVP_CIPHER_CTX_new();
     if (ctx == NULL) {
-        return RUSH_ERROR;
+        return RUSH_UNSURE;
     }
 
     memcpy(copy, tag, RUSH_SEAL_TAG);
-    rc = RUSH_ERROR;
+    rc = RUSH_UNSURE;                   /* only the tag can be wrong */
 
     if (EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1
         && rush_seal_with(ctx, 0, with) == RUSH_OK
         && (len == 0 || EVP_DecryptUpdate(ctx, dst, &n, data, (int) len) == 1)
         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RUSH_SEAL_TAG,
                                copy)
-           == 1
-        && EVP_DecryptFinal_ex(ctx, dst + len, &n) == 1)
+           == 1)
     {
-        rc = RUSH_OK;
+        rc = (EVP_DecryptFinal_ex(ctx, dst + len, &n) == 1) ? RUSH_OK
+                                                            : RUSH_ERROR;
+    }
 
-    } else if (len > 0) {
+    if (rc != RUSH_OK && len > 0) {
         OPENSSL_cleanse(dst, len);
     }
 

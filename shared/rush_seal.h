@@ -44,7 +44,7 @@ size_t rush_seal(const rush_seal_t *seal, const char *label,
     const rush_str_t *with, const void *data, size_t len, unsigned char *dst);
 
 /* dst holds len - RUSH_SEAL_EXTRA; returns the length, RUSH_ERROR when it was
- * not sealed so */
+ * not sealed so, RUSH_UNSURE when memory failed */
 int rush_unseal(const rush_seal_t *seal, const char *label,
     const rush_str_t *with, const void *data, size_t len, unsigned char *dst);
 

@@ -140,7 +140,7 @@ sub compare {
 
 sub settings_of_source {
     my @all;
-    my $text = slurp("$root/consumer/conf.c");
+    my $text = slurp("$root/consumer/conf_settings.c");
 
     $text =~ s/"\s*\n\s*"//g;          # one string in several lines
 

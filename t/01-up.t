@@ -84,6 +84,22 @@ my ($no) = $answers[0] =~ /"order_no":"([^"]+)"/;
 like($answers[1], qr/\Q$no\E/, 'pasted again: the same order');
 like($answers[2], qr/^\{"code":0,.*\Q$no\E/, 'the order is there');
 
+# README, "From buy to paid", as it stands; a slow machine is given time
+my ($chain) = RushTest::slurp("$root/README.md")
+    =~ /^## From buy to paid\n(.*?)^## /ms;
+my $blocks = join '', $chain =~ /^```sh\n(.*?)^```/msg;
+my $slow = 2 * $RushTest::SLOW;
+
+$blocks =~ s/^sleep (\d+)$/'sleep ' . ($1 > 20 ? $1 + $slow : $1 * $slow)/gme;
+symlink $RushTest::BUILD, "$run/../build";
+$out = sh("cd $run/.. && { $blocks }");
+my @codes = $out =~ /\{"code":(\d+)/g;
+is("@codes", '60002 0 0 0 0 0 0 30003 0 0 0 0 0 30001', 'from buy to paid')
+    or diag($out);
+like($out, qr/"state_text":"paid".*"trade_code".*"cancel_reason":"timeout"
+              .*"state_text":"done".*"status_text":"refunded"
+              .*\s0\ differences/sx, 'and back');
+
 # files
 my $mode = sub { sprintf '%o', (stat $_[0])[2] & 07777 };
 is($mode->("$run/rush.env"), '600', 'mode of rush.env');

@@ -22,8 +22,8 @@ my @KEYS = map "{a:1001}$_", 'm', 'u', 's', 'o', 'u:new';
 my ($M, $U, $S, $O, $NEW) = @KEYS;
 my ($pid, $redis, %sha);
 
-my %keys = (buy => 3, settle => 2, release => 2, adjust => 4, load => 4,
-            rebuild => 5, change => 1);
+my %keys = (buy => 3, settle => 2, release => 2, retake => 2, adjust => 4,
+            load => 4, rebuild => 5, change => 1);
 
 
 END {
@@ -292,6 +292,47 @@ subtest 'release' => sub {
     is(cmd('HEXISTS', $U, 7), 0, 'no units, no field');
     is(buy(1, 0, [7, 'c', 2]), 0, 'may buy again');
     is(run('release', 7, 'b', '-ob', 1), 0, 'a tombstone is not an order');
+};
+
+
+subtest 'retake' => sub {
+    is(do { cmd('FLUSHALL'); run('retake', 7, 'a', 'oa', 1) }, -1,
+       'not loaded');
+
+    fresh();
+    buy(1, 0, [7, 'a', 1], [8, 'b', 2]);
+    is(run('retake', 7, 'a', 'oa', 1), 2, 'held already');
+    is(run('retake', 7, 'a', 'other', 1), -3, 'another order holds them');
+    run('release', 7, 'a', 'oa', 1);
+
+    my ($rver, $remain) = (meta('rver'), meta('remain'));
+
+    is(run('retake', 7, 'a', 'other', 1), -3, 'not the order of the request');
+    is(run('retake', 7, 'a', 'oa', 3), -2, 'beyond the limit');
+    is(meta('remain') . ' ' . meta('rver'), "$remain $rver", 'nothing');
+
+    is(run('retake', 7, 'a', 'oa', 1), 1, 'taken');
+    is(run('retake', 7, 'a', 'oa', 1), 2, 'once');
+    is(meta('remain'), $remain - 1, 'remain');
+    is(meta('rver'), $rver + 1, 'rver');
+    is(cmd('HGET', $U, 7), 1, 'units');
+    is(buy(1, 0, [7, 'a', 1]), 'oa', 'the answer is the order again');
+    is(run('release', 7, 'a', 'oa', 1), 1, 'and may be given back again');
+
+    buy(1, 0, [7, 'c', 2]);
+    is(run('retake', 7, 'a', 'oa', 1), -2, 'he holds his limit');
+    is(buy(1, 0, [7, 'a', 1]), '-oa', 'the tombstone stays');
+    run('release', 7, 'c', 'oc', 2);
+
+    # a denial, an id that nobody has used, no units left
+    cmd('HSET', $U, '7:d', '-');
+    is(run('retake', 7, 'd', 'od', 1), -3, 'refused before');
+    cmd('HSET', $M, 'remain', 0);
+    is(run('retake', 7, 'a', 'oa', 1), 0, 'nothing is left');
+    cmd('HSET', $M, 'remain', 1);
+    is(run('retake', 7, 'a', 'oa', 2), 0, 'fewer than it needs');
+    is(run('retake', 7, 'e', 'oe', 1), 1, 'rebuilt without its tombstone');
+    is(meta('remain'), 0, 'the last one');
 };
 
 

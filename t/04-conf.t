@@ -86,11 +86,11 @@ refused('core behind', sub {
 }, qr/ngx_http_rush_core_module\.so/);
 refused('module missing', sub { s/^load_module.*seckill.*\n//m },
         qr/unknown directive "seckill_/);
-refused('zone too small', sub { s/rush_zone limit 8m/rush_zone limit 1k/ },
+refused('zone too small', sub { s/rush_zone limit 4m/rush_zone limit 1k/ },
         qr/rush_zone|limit|small|size/);
-refused('zone size', sub { s/rush_zone limit 8m/rush_zone limit lots/ },
+refused('zone size', sub { s/rush_zone limit 4m/rush_zone limit lots/ },
         qr/lots/);
-refused('zone unknown', sub { s/rush_zone limit 8m/rush_zone x 8m/ },
+refused('zone unknown', sub { s/rush_zone limit 4m/rush_zone x 4m/ },
         qr/"x"/);
 refused('no key file', sub { s!(rush_jwt_key) \S+;!$1 $dir/none;! },
         qr!\Q$dir\E/none!);
@@ -101,6 +101,20 @@ refused('no password file', sub { s!password_file=\S+!password_file=/none! },
         qr!/none!);
 refused('limit', sub { s/rush_limit buy off/rush_limit buy rate=x/ },
         qr/rate=x/);
+refused('events', sub { s/rush_node_id/rush_events user=0; rush_node_id/ },
+        qr/"user=0" is not valid/);
+refused('events time',
+        sub { s/rush_node_id/rush_events heartbeat=1x; rush_node_id/ },
+        qr/"heartbeat=1x" is not valid/);
+refused('events twice',
+        sub { s/rush_node_id/rush_events max=5 max=6; rush_node_id/ },
+        qr/"max=6" stands twice/);
+refused('events name',
+        sub { s/rush_node_id/rush_events most=5; rush_node_id/ },
+        qr/invalid parameter "most=5"/);
+refused('limit burst',
+        sub { s!rush_limit buy off!rush_limit buy rate=1r/m burst=8641! },
+        qr/more than the rate brings in 6 days/);
 refused('limit class', sub { s/rush_limit buy off/rush_limit all off/ },
         qr/"all"/);
 refused('node', sub { s/rush_node_id 1;/rush_node_id 5000;/ },

@@ -86,6 +86,20 @@ my \$end;
 for (\$end = time() + 3.5; time() < \$end; sleep 0.1) { \$t->get('/health') }
 EOC
 
+# left alone: while a test says so, and while it listens to a stream
+
+foreach my $still ('$RushTest::Mode::still = 1;',
+                   'my $s = RushTest::Events::dial($t->port());')
+{
+    fails('hup', <<"EOC", qr/it was never reloaded/);
+use RushTest::Events;
+my \$t = RushTest->new($BARE);
+$still
+my \$end;
+for (\$end = time() + 3.5; time() < \$end; sleep 0.1) { \$t->get('/health') }
+EOC
+}
+
 
 # --- processes ---
 

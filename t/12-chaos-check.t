@@ -259,6 +259,11 @@ subtest 'what was told' => sub {
           calls => [[20, buy => 8, 'k2', 12, 13, { kind => 'back' }],
                     [21, buy => 8, 'k2', 14, 15,
                      { kind => 'yes', order => 'o2-1001' }]]);
+    fine('which a late payment explains',
+         calls => [[20, buy => 8, 'k2', 12, 13, { kind => 'back' }],
+                   [21, buy => 8, 'k2', 14, 15,
+                    { kind => 'yes', order => 'o2-1001' }]],
+         books => sub { $_[0]{revived}{'o2-1001'} = 1 });
     finds('unknown for ever', qr/^L2 1001:9:k5 stayed unknown/,
           calls => [[6, resolve => 9, 'k5', 10.8, 10.9,
                      { kind => 'void' }]]);
@@ -301,6 +306,10 @@ subtest 'orders over time' => sub {
     finds('over, then alive', qr/^I8 order o2-1001 was over/,
           calls => [[20, poll => 8, 'o2-1001', 12, 13,
                      { kind => 'success' }]]);
+    fine('but by a late payment',
+         calls => [[20, poll => 8, 'o2-1001', 12, 13,
+                    { kind => 'success' }]],
+         books => sub { $_[0]{revived}{'o2-1001'} = 1 });
     finds('shown, and gone', qr/^I11 order o1-1001 was shown/,
           with => { lost => 1 }, books => sub { shift @{$_[4]} });
     finds('cancelled, and alive', qr/^I8 order o2-1001 was cancelled/,

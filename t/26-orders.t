@@ -22,7 +22,9 @@ my @NAME = qw(processing to_pay paid shipped done cancelled refunding refunded
               expired rejected);
 my $MEMBERS = 'activity_id amount closed_at created_at currency order_no '
     . 'paid_at pay_deadline pay_deadline_ms price product_id quantity status '
-    . 'status_text title';
+    . 'status_text title version';
+my $DETAILS = "$MEMBERS done_at log paid_ms redeemed_at remark "
+    . 'server_time_ms shipped_at';
 
 my $serial = 260_000;
 my $sequence = 0;
@@ -190,13 +192,15 @@ subtest 'detail' => sub {
 
     is($r->{code}, 0, 'found');
     is($r->{headers}{'cache-control'}, 'no-store', 'nobody keeps it');
-    is(join(' ', sort keys %$d), $MEMBERS, 'members');
+    is(join(' ', sort keys %$d), join(' ', sort split ' ', $DETAILS),
+       'members');
     is(join(' ', @$d{qw(order_no activity_id title quantity price amount
                         currency status status_text)}),
        "$no $id Lamp 2 700 1400 CNY 1 to_pay", 'values');
     is($d->{paid_at}, undef, 'not paid');
     is($d->{closed_at}, undef, 'not closed');
-    is_deeply(data($t->get('/api/v1/orders', user => $user))->{list}[0], $d,
+    is_deeply(data($t->get('/api/v1/orders', user => $user))->{list}[0],
+              { map { $_ => $d->{$_} } split ' ', $MEMBERS },
               'as in the list');
 
     my $paid = row(user_id => $user, status => 2, paid_ms => $EPOCH);
@@ -228,7 +232,11 @@ subtest 'cancel' => sub {
     is(data($first)->{status_text}, 'cancelled');
     is(data($first)->{cancel_reason}, 'user');
     is_deeply(data($second), data($first), 'again: the same');
-    is_deeply(data(detail($no, $user)), data($first), 'the order says it');
+    my $d = data(detail($no, $user));
+    is_deeply({ map { $_ => $d->{$_} } keys %{data($first)} }, data($first),
+              'the order says it');
+    is(join(' ', map { @$_{qw(from to version by reason)} } @{$d->{log}}),
+       'to_pay cancelled 2 user ', 'and when');
     ok($t->wait_for(sub { $t->meta($id)->{remain} == 10 }, 5, 'unit'),
        'the unit is back');
     is_deeply(data(cancel($no, $user)), data($first), 'also then');
@@ -242,10 +250,16 @@ subtest 'cancel' => sub {
         is_deeply($after, $before, 'as before');
     }
 
-    $no = row(user_id => $user, activity_id => 0);
+    # an ordinary one holds units of its product
+    my $product = $t->product(stock => 5, taken => 2);
+    $no = row(user_id => $user, activity_id => 0, product_id => $product);
     is(told(cancel($no, $user)), '200 0', 'an ordinary one');
-    is($t->value('SELECT stock_state FROM orders WHERE order_no = ?', $no), 3,
-       'has no units to give back');
+    ok($t->wait_for(sub {
+        $t->value('SELECT stock_state FROM orders WHERE order_no = ?', $no)
+            == 3
+    }, 5, 'the sweep'), 'given back');
+    is($t->value('SELECT stock FROM product WHERE id = ?', $product), 7,
+       'to its product');
 };
 
 
@@ -455,10 +469,11 @@ subtest 'administrators' => sub {
     is("$d->{user_id} $d->{request_id} $d->{order_no} $d->{status_text}",
        "$two admin3 $no[2] paid", 'detail');
     is(join(' ', sort keys %$d),
-       join(' ', sort split(' ', $MEMBERS), 'request_id', 'user_id'),
+       join(' ', sort split(' ', $DETAILS), 'request_id', 'user_id', 'hidden'),
        'members');
-    is_deeply(data($t->get("$path?user_id=$two&page_size=1&page=6",
-                           admin => 1))->{list}[0], $d, 'as in the list');
+    my $row = data($t->get("$path?user_id=$two&page_size=1&page=6",
+                           admin => 1))->{list}[0];
+    is_deeply({ map { $_ => $d->{$_} } keys %$row }, $row, 'as in the list');
 
     is(told($t->get("$path/$_", admin => 1)), '404 4', "unknown: $_")
         foreach number($NOWHERE), 'x';

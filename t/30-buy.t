@@ -222,6 +222,7 @@ subtest 'ids sent again' => sub {
 
     $r = $s->buy($user, key => 'a', body => '{"quantity":2}');
     is($r->{json}{data}{order_no}, $no, 'whatever else it asks for');
+    ok($r->{json}{data}{replayed}, 'nothing was taken for it');
 
     $r = $s->buy($user, key => '"a"');
     is($r->{json}{data}{order_no}, $no, 'quoted: the same key');
@@ -232,6 +233,8 @@ subtest 'ids sent again' => sub {
     is($t->meta($id)->{remain}, 8, 'two units');
 
     ok($t->wait_for(sub { $t->live_orders($id) == 2 }, 3, 'rows'), 'rows');
+    is($t->get("/api/v1/orders/$no", user => $user)->{json}{data}{quantity},
+       1, 'the quantity of the first one');
     is($t->post("/api/v1/orders/$no/cancel", {}, user => $user)->{code}, 0,
        'cancelled');
     ok($t->wait_for(sub { $t->meta($id)->{remain} == 9 }, 3, 'unit'),

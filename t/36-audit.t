@@ -140,7 +140,9 @@ subtest 'every write' => sub {
                 start_at => $now, end_at => $now + 1_000_000, total => 1,
                 ($path =~ /activities/ ? (delta => 1) : (stock => 1)),
                 ($path =~ /status/ ? (status => 'banned') : ()),
-                mode => 'report');
+                mode => 'report', day => 20260301, provider => 'sandbox',
+                trade_code => 'ABCDEFGH', carrier => 'SF', number => 'S1',
+                ($path =~ /orders/ ? (status => 'done', version => 1) : ()));
             my $r = $t->request(uc $method, $real, admin => 1,
                                 data => \%data);
             my $id = $op->{operationId};
@@ -159,6 +161,10 @@ subtest 'every write' => sub {
     }
 
     cmp_ok($n, '>=', 24, "$n routes");
+
+    # one of them has stopped all sales
+    is(scalar admin('POST', '/system/resume-selling', { reason => 'x' }), 0,
+       'selling again');
 };
 
 
@@ -177,7 +183,12 @@ subtest 'what is no act' => sub {
 };
 
 
+$t->insert('user', id => 900_002, username => 'otto', password_hash => '',
+           created_ms => $now, updated_ms => $now);
+
+
 subtest 'workers that are killed' => sub {
+    RushTest::Mode::needs_master();
     my $at = sub {
         my ($point, $want, $what) = @_;
         my $trace = sprintf '%032x', int rand 2**40;
@@ -201,9 +212,6 @@ subtest 'workers that are killed' => sub {
         return $t->value('SELECT COUNT(*) FROM user WHERE ban_reason = ?',
                          $reason);
     };
-
-    $t->insert('user', id => 900_002, username => 'otto', password_hash => '',
-               created_ms => $now, updated_ms => $now);
 
     is($at->('W10', '0', 'before the first step'), 0, 'not done');
     is($at->('W9', '0', 'before the outcome'), 1, 'done');
@@ -461,9 +469,9 @@ subtest 'an outcome that cannot be written' => sub {
     }
     $t->wait_for(sub { $t->failpoint_hits('W9') }, 5, 'the end of the act');
     $t->kill('mysql');
+    $t->failpoint('W9', 'off');
     waitpid $pid, 0;
     is($? >> 8, 0, 'it is done, and answered so');
-    $t->failpoint('W9', 'off');
     $t->start('mysql');
     like($t->get('/metrics')->{body}, qr/^rush_audit_lost_total 1$/m,
          'counted');

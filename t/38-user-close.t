@@ -271,7 +271,7 @@ subtest 'export' => sub {
     $t->post($addresses, address(detail => $hostile[3]), token => $token);
     $t->put('/api/v1/user/profile', { info => $hostile[0] }, token => $token);
 
-    my $r = $t->get($export, token => $token);
+    my $r = $t->not_busy(sub { $t->get($export, token => $token) });
     my $d = $r->{json}{data};
 
     is($r->{code}, 0);
@@ -495,14 +495,18 @@ subtest 'anonymous' => sub {
 
 
 subtest 'an answer that is lost' => sub {
+    plan(skip_all => 'a new worker prepares all it asks, and is late')
+        if !RushTest::Mode::workers_stay();
+
     my $max = account('max');
     my $who = $max->{access_token};
 
     my $status = sub { return $t->value('SELECT status FROM user WHERE '
                                         . 'id = ?', $max->{user}{id}) };
 
-    # done, and the connection is lost before the worker hears of it
-    $mysql->delay(400 * $RushTest::SLOW);
+    # done, and the connection is lost before the worker hears of it; a
+    # statement that is prepared first waits twice, of 2 s
+    $mysql->delay(600);
     my $s = $t->connect();
     syswrite $s, ($t->bytes_of({ method => 'DELETE', path => $close,
         data => { password => $good }, token => $who }))[0];

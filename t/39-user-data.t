@@ -134,7 +134,8 @@ subtest 'lag' => sub {
     is($after->{count}, $after->{'+Inf'}, 'all are counted');
     cmp_ok($after->{count} - $before->{count}, '>=', 20,
            'two workers ask a hundred times a second');
-    cmp_ok($after->{count} - $before->{count}, '<=', 400, 'not more often');
+    cmp_ok($after->{count} - $before->{count}, '<=',
+           200 * $t->worker_count(), 'not more often');
     cmp_ok($after->{sum}, '>=', $before->{sum});
 
     foreach my $i (1 .. $#le) {
@@ -155,6 +156,7 @@ subtest 'lag' => sub {
 
 
 subtest 'passwords do not hold anybody up' => sub {
+    RushTest::Mode::needs_master();
     $t->configure_nginx('nginx', { workers => 1,
         extra_http => 'user_bcrypt_cost 10;' });
     $t->reload('nginx');

@@ -153,7 +153,8 @@ subtest 'WeChat is slow' => sub {
     my @said = map { said(finish($_)) } @slow;
     is(scalar(grep { $_ !~ /^(?:200 0|503 3|503 10054)$/ } @said), 0,
        '40 slow ones: in, or told to come again');
-    cmp_ok(scalar(grep { $_ eq '200 0' } @said), '>=', 32);
+    # one after the other, not three would come in while they wait
+    cmp_ok(scalar(grep { $_ eq '200 0' } @said), '>=', 16, 'side by side');
     works('as before');
 };
 

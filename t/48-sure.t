@@ -142,9 +142,17 @@ subtest 'a sale while nobody is heard' => sub {
 
     deaf();
 
-    my $start = time();
-    is($t->post($path->($out), { quantity => 1 }, token => $dan)->{code},
-       60002, 'a refusal');
+    # one a second is a probe, which asks Redis
+    my ($start, $code);
+
+    foreach (1 .. 3) {
+        $start = time();
+        $code = $t->post($path->($out), { quantity => 1 },
+                         token => $dan)->{code};
+        last if $code == 60002;
+    }
+
+    is($code, 60002, 'a refusal');
     cmp_ok(time() - $start, '<', 0.3 * $RushTest::SLOW, 'at once');
     is($t->post($logout, token => $dan, node => $far)->{code}, 0, 'logout');
 

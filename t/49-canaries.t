@@ -287,6 +287,10 @@ subtest 'backends that are away, clients that leave' => sub {
     ok($t->wait_for(sub { $t->log_text('consumer') =~ /courier|message/ },
                     10, 'the log'), 'a broken message is told');
 
+    # no code of before comes after the last one
+    ok($t->wait_for(sub { $t->redis()->xlen('{rush}out') == 0 }, 10,
+                    'the courier'), 'all are delivered');
+
     my $r = $t->login("canary$mark", $password);
     my $d = is_code(keep($t->post('/api/v1/user/login', { mobile => $mobile,
         code => code('login', $mobile) })), 0, 'in again');

@@ -144,7 +144,7 @@ subtest 'what lives on' => sub {
 subtest 'a zone of another size' => sub {
     my $id = $t->activity(stock => 20_000);
     my $s = RushTest::Sale->new($t, $id);
-    my $zones = 'rush_zone limit 8m; rush_zone cache 16m; '
+    my $zones = 'rush_zone limit 4m; rush_zone cache 16m; '
                 . 'rush_zone revoke 4m; rush_zone stats 4m; ';
     my @old = $t->workers();
     my @all;

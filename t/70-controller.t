@@ -186,8 +186,8 @@ subtest 'stock operations' => sub {
 subtest 'given back' => sub {
     my $remain = meta($a, 'remain');
 
-    $t->do('UPDATE orders SET status = 5, stock_state = 1 '
-           . 'WHERE order_no = ?', $o[0]);
+    $t->do('UPDATE orders SET status = 5, stock_state = 1, '
+           . 'version = version + 1 WHERE order_no = ?', $o[0]);
     soon('a cancelled order', sub { order($o[0], 'stock_state') == 3 });
     is(meta($a, 'remain'), $remain + 1, 'its unit is back');
     is(buy($t, $a, 101, key => $o[0]), "-$o[0]", 'its id wins no more');
@@ -203,8 +203,8 @@ subtest 'given back' => sub {
 
     my $paid = buy($t, $a, 120);
     soon('stored', sub { order($paid, 'status') });
-    $t->do('UPDATE orders SET status = 2, stock_state = 4, '
-           . 'pay_deadline_ms = 1 WHERE order_no = ?', $paid);
+    $t->paid('order_no = ?', $paid);
+    $t->do('UPDATE orders SET pay_deadline_ms = 1 WHERE order_no = ?', $paid);
     is(order($paid, 'status, stock_state'), '2 4', 'a paid one stays');
     like(buy($t, $a, 101), qr/-$a$/, 'the buyer may buy again');
     clean($t, 'given back');
@@ -307,8 +307,8 @@ subtest 'takeover' => sub {
     my $remain = meta($a, 'remain');
 
     $t->kill($first);
-    $t->do('UPDATE orders SET status = 5, stock_state = 1 '
-           . 'WHERE order_no = ?', $y);
+    $t->do('UPDATE orders SET status = 5, stock_state = 1, '
+           . 'version = version + 1 WHERE order_no = ?', $y);
     soon('the other goes on', sub { order($y, 'stock_state') == 3 });
     is(meta($a, 'remain'), $remain + 1, 'given back once');
     isnt(leader($t), $first, 'it has the lock');
@@ -395,8 +395,7 @@ subtest 'unloading' => sub {
     is(column($id, 'warm'), 1, 'one with an unpaid order is not');
     is(buy($t, $id, 2), -6, 'it is over');
 
-    $t->do('UPDATE orders SET status = 2, stock_state = 4 '
-           . 'WHERE order_no = ?', $x);
+    $t->paid('order_no = ?', $x);
     soon('unloaded', sub { gone($id) });
     ok(gone($other), 'the first one did not come back');
     is(buy($t, $id, 2), 'closed', 'sells nothing');

@@ -31,7 +31,7 @@ my @numbers = (
     [qw(consumer discover 10 60000)],
     [qw(controller enabled 0 1)], [qw(controller poll 10 10000)],
     [qw(controller sweep 10 60000)], [qw(controller sweep_batch 1 10000)],
-    [qw(controller reconcile 0 86400)],
+    [qw(controller reconcile 0 86400)], [qw(controller recheck 1 10000)],
     [qw(controller trim_interval 1 86400)],
     [qw(controller trim_keep 0 2592000)],
     [qw(controller max_backlog 100 100000000)],

@@ -100,6 +100,7 @@ subtest 'a late command' => sub {
     is(change($epoch), 0, 'of an earlier turn: refused');
     is($t->meta($a)->{state}, 'off', 'still off');
     is(buy($t, $a, 1), -4, 'no grant that the rebuild would not count');
+    $t->failpoint('C2', 'off');
     right('late');
 };
 
@@ -108,6 +109,7 @@ subtest 'a spoiled rebuild' => sub {
     bought();
     repair('C3');
     ok($t->redis()->del("{a:$a}u:new"), 'who bought is forgotten');
+    $t->failpoint('C3', 'off');
     right('spoiled');
     is($t->value('SELECT COUNT(*) FROM alarm WHERE kind = ?',
                  'rebuild_differs'), 1, 'it was seen');

@@ -93,12 +93,30 @@ sub check {
     my ($path) = split /\?/, $rec->{path}, 2;
     my ($op, $others) = find($rec->{method}, $path);
 
+    # an answer may be no more than its status
+    if ($op && $op->{raw} && $op->{method} eq 'post'
+        && $rec->{status} == 200 && $body eq '')
+    {
+        $seen_route{$op->{id}} = 1;
+        return;
+    }
+
     return check_bare($rec, $op) if $rec->{method} eq 'HEAD' || $body eq '';
 
     return if $body =~ /^\s*<html>/ && $by_nginx{$rec->{status}};
 
+    if ($op && $rec->{status} == 200 && $op->{stream}) {
+        return check_stream($rec, $op);
+    }
+
     if ($op && $rec->{status} == 200 && $op->{raw}) {
         $seen_route{$op->{id}} = 1;
+        return;
+    }
+
+    if ($op && $rec->{status} == 200 && $op->{csv}
+        && ($rec->{headers}{'content-type'} // '') =~ m!^text/csv\b!)
+    {
         return;
     }
 
@@ -109,6 +127,34 @@ sub check {
 
     return (check_envelope($rec, $json, $op, $others),
             $op ? check_operation($rec, $json, $op) : ());
+}
+
+
+# the events that were kept of a stream
+
+sub check_stream {
+    my ($rec, $op) = @_;
+
+    my $h = $rec->{headers};
+    my @bad;
+
+    $seen_route{$op->{id}} = 1;
+
+    push @bad, 'no event stream'
+        if ($h->{'content-type'} // '') !~ /^text\/event-stream/;
+    push @bad, 'may be cached'
+        if ($h->{'cache-control'} // '') ne 'no-store';
+    push @bad, 'no X-Trace-Id'
+        if ($h->{'x-trace-id'} // '') !~ /^[0-9a-f]{32}$/;
+    push @bad, 'no event' if $rec->{body} !~ /^data: /m;
+
+    foreach my $line (grep { /^data: / } split /\n/, $rec->{body}) {
+        push @bad, errors_of(validator("$op->{id} stream", $op->{stream}),
+                             parse(substr $line, 6));
+    }
+
+    return ((map { "$op->{id}: $_" } @bad),
+            map { "$op->{id}: accepted, but $_" } check_request($rec, $op));
 }
 
 
@@ -291,9 +337,10 @@ sub operations {
                 id => $o->{operationId}, method => $method, path => $path,
                 re => qr/^$re$/, parameters => $o->{parameters},
                 literal => ($path !~ /\{/),
-                responses => $o->{responses},
+                responses => $o->{responses}, csv => $ok->{'text/csv'},
                 body => $body && $body->{content}{'application/json'}{schema},
                 body_required => $body && $body->{required},
+                stream => $ok->{'text/event-stream'}{schema},
                 raw => !($ok->{'application/json'}
                          && $ok->{'application/json'}{schema}),
             };
@@ -403,6 +450,22 @@ sub prove_it_fails {
     $fails->('trace id', qr/trace_id/, headers => { 'x-trace-id' => 'b' });
     $fails->('request', qr/accepted, but path "id"/,
              path => '/api/v1/products/01/stock');
+
+    my %stream = (file => $0, method => 'GET', status => 200,
+                  path => '/api/v1/orders/1-1/events', headers => {
+                      'content-type' => 'text/event-stream',
+                      'x-trace-id' => $trace, 'cache-control' => 'no-store' });
+    my $data = "event: order\ndata: " . '{"order_no":"1-1","status":1,'
+        . '"status_text":"to_pay","version":1,"final":false,'
+        . '"server_time_ms":1}';
+
+    is(join(' ', check({ %stream, body => "$data\n\n" })), '',
+       'a good stream');
+    like(join(' ', check({ %stream, body => "event: x\n\n" })), qr/no event/,
+         'an empty stream');
+    (my $wrong = $data) =~ s/:1,/:"1",/;
+    like(join(' ', check({ %stream, body => "$wrong\n\n" })), qr/integer/,
+         'an event of another form');
 
     cmp_ok(scalar(unseen_routes()), '>', 10, 'routes not seen');
     cmp_ok(scalar(unseen_codes()), '>', 10, 'codes not seen');

@@ -71,6 +71,7 @@ typedef struct {
     const char     *path;
     int             auth;
     const char     *limit;
+    const char     *flags;
     const char     *shape;
     const char     *schema;
     const char     *text;
@@ -96,9 +97,16 @@ extern const size_t     ncounters;
 extern rush_buf_t       out;
 
 void write_openapi(void);
+void write_schemas(void);
+
+void write_parameters(const route_t *route);
+
+/* takes an Idempotency-Key that the engine reads */
+int is_idempotent(const route_t *route);
 
 /* members of a schema that is open */
 void write_type(const char *type, int64_t min, int64_t max, int bounds);
+void write_export(const route_t *route);
 
 
 #endif /* _APIDOC_H_INCLUDED_ */

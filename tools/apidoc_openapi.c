@@ -9,11 +9,6 @@
 #include "apidoc.h"
 
 
-static const char  members[] =
-    "{\"code\":{\"type\":\"integer\"},\"message\":{\"type\":\"string\"},"
-    "\"data\":{\"type\":[\"object\",\"array\"]},"
-    "\"trace_id\":{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\"}}";
-
 static const char  schemes[] =
     "{\"user\":{\"type\":\"http\",\"scheme\":\"bearer\","
     "\"bearerFormat\":\"JWT\"},\"admin\":{\"type\":\"http\","
@@ -21,58 +16,6 @@ static const char  schemes[] =
 
 
 #define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
-
-
-/* headers are written with "-" */
-
-static const char *
-wire_name(const field_t *f, char *buf, size_t size)
-{
-    size_t  i;
-
-    snprintf(buf, size, "%s", f->name);
-
-    for (i = 0; buf[i] && strcmp(f->place, "HEADER") == 0; i++) {
-        if (buf[i] == '_') {
-            buf[i] = '-';
-        }
-    }
-
-    return buf;
-}
-
-
-static void
-write_parameters(const route_t *route)
-{
-    char            buf[64];
-    const char     *place;
-    const field_t  *f;
-
-    rush_json_open(&out, "parameters", '[');
-
-    for (f = route->fields; f->name; f++) {
-
-        if (strcmp(f->place, "BODY") == 0) {
-            continue;
-        }
-
-        place = strcmp(f->place, "PATH") == 0 ? "path"
-                : strcmp(f->place, "QUERY") == 0 ? "query" : "header";
-
-        rush_json_open(&out, NULL, '{');
-        rush_json_text(&out, "name", wire_name(f, buf, sizeof(buf)));
-        rush_json_text(&out, "in", place);
-        rush_json_bool(&out, "required", f->required || place[0] == 'p');
-        rush_json_text(&out, "description", f->text);
-        rush_json_open(&out, "schema", '{');
-        write_type(f->type, f->min, f->max, 1);
-        rush_json_close(&out, '}');
-        rush_json_close(&out, '}');
-    }
-
-    rush_json_close(&out, ']');
-}
 
 
 static int
@@ -173,7 +116,7 @@ write_data(const route_t *route)
                                    "total_page" };
 
     size_t  i;
-    int     feed;
+    int     feed, both;
 
     rush_json_open(&out, "data", '{');
 
@@ -189,12 +132,13 @@ write_data(const route_t *route)
 
     } else {
         feed = (strcmp(route->shape, "FEED") == 0);
+        both = (strcmp(route->shape, "PAGES") == 0);
 
         rush_json_text(&out, "type", "object");
         rush_json_open(&out, "required", '[');
         rush_json_text(&out, NULL, "list");
 
-        for (i = 0; i < COUNT(page) && !feed; i++) {
+        for (i = 0; i < COUNT(page) && !feed && !both; i++) {
             rush_json_text(&out, NULL, page[i]);
         }
 
@@ -211,7 +155,7 @@ write_data(const route_t *route)
             rush_json_close(&out, '}');
         }
 
-        if (feed) {
+        if (feed || both) {
             rush_json_open(&out, "next_last_id", '{');
             rush_json_text(&out, "type", "string");
             rush_json_close(&out, '}');
@@ -258,6 +202,13 @@ collect_errors(const route_t *route, char *set)
     for (f = route->fields; f->name; f++) {
         set[strcmp(f->place, "PATH") == 0 ? RUSH_I_NOT_FOUND
                                           : RUSH_I_BAD_REQUEST] = 1;
+    }
+
+    if (is_idempotent(route)) {
+        set[RUSH_I_BAD_REQUEST] = 1;
+        set[RUSH_I_BUSY] = 1;
+        set[RUSH_I_KEY_REUSED] = 1;
+        set[RUSH_I_KEY_RUNNING] = 1;
     }
 
     if (has_body(route)) {
@@ -322,6 +273,24 @@ write_envelope(const char *set, int http, const route_t *success)
     rush_json_close(&out, ']');
     rush_json_close(&out, '}');
     rush_json_close(&out, '}');
+
+    if (success) {
+        write_export(success);
+    }
+
+    rush_json_close(&out, '}');
+}
+
+
+/* a stream: the schema is that of the data of each event */
+
+static void
+write_stream(const route_t *route)
+{
+    rush_json_open(&out, "content", '{');
+    rush_json_open(&out, "text/event-stream", '{');
+    write_ref("schema", route->schema);
+    rush_json_close(&out, '}');
     rush_json_close(&out, '}');
 }
 
@@ -331,13 +300,14 @@ write_responses(const route_t *route)
 {
     char         set[RUSH_ERROR_COUNT], status[16], text[512];
     size_t       i, len;
-    int          http, found;
+    int          http, found, stream;
     const char  *raw;
 
     collect_errors(route, set);
 
     raw = (strcmp(route->name, "metrics") == 0) ? "text/plain"
-          : (strcmp(route->name, "openapi") == 0) ? "application/json" : NULL;
+          : (strcmp(route->name, "openapi") == 0) ? "application/json"
+          : (strcmp(route->shape, "TEXT") == 0) ? "text/plain" : NULL;
 
     rush_json_open(&out, "responses", '{');
 
@@ -368,11 +338,17 @@ write_responses(const route_t *route)
 
         snprintf(status, sizeof(status), "%d", http);
 
+        stream = (http == 200 && strcmp(route->shape, "EVENTS") == 0);
+
         rush_json_open(&out, status, '{');
         rush_json_text(&out, "description",
-                       len ? text : "code 0 and the data");
+                       stream ? "server-sent events, each with this data"
+                       : len ? text : "code 0 and the data");
 
-        if (http == 200 && raw) {
+        if (stream) {
+            write_stream(route);
+
+        } else if (http == 200 && raw) {
             rush_json_open(&out, "content", '{');
             rush_json_open(&out, raw, '{');
             rush_json_close(&out, '}');
@@ -436,64 +412,6 @@ write_operation(const route_t *route)
     write_parameters(route);
     write_body(route);
     write_responses(route);
-
-    rush_json_close(&out, '}');
-}
-
-
-static void
-write_schemas(void)
-{
-    size_t           i;
-    const member_t  *m;
-
-    static const char  *envelope[] = { "code", "message", "data",
-                                       "trace_id" };
-
-    rush_json_open(&out, "schemas", '{');
-    rush_json_open(&out, "envelope", '{');
-    rush_json_text(&out, "type", "object");
-    rush_json_open(&out, "required", '[');
-
-    for (i = 0; i < COUNT(envelope); i++) {
-        rush_json_text(&out, NULL, envelope[i]);
-    }
-
-    rush_json_close(&out, ']');
-    rush_json_raw(&out, "properties", members, strlen(members));
-    rush_json_bool(&out, "additionalProperties", 0);
-    rush_json_close(&out, '}');
-
-    for (i = 0; i < nschemas; i++) {
-
-        if (schemas[i].members[0].name == NULL) {
-            continue;
-        }
-
-        rush_json_open(&out, schemas[i].name, '{');
-        rush_json_text(&out, "type", "object");
-        rush_json_open(&out, "required", '[');
-
-        for (m = schemas[i].members; m->name; m++) {
-            if (m->always) {
-                rush_json_text(&out, NULL, m->name);
-            }
-        }
-
-        rush_json_close(&out, ']');
-        rush_json_open(&out, "properties", '{');
-
-        for (m = schemas[i].members; m->name; m++) {
-            rush_json_open(&out, m->name, '{');
-            write_type(m->type, 0, 0, 0);
-            rush_json_text(&out, "description", m->text);
-            rush_json_close(&out, '}');
-        }
-
-        rush_json_close(&out, '}');
-        rush_json_bool(&out, "additionalProperties", 0);
-        rush_json_close(&out, '}');
-    }
 
     rush_json_close(&out, '}');
 }

@@ -30,7 +30,7 @@ typedef uintptr_t  ngx_uint_t;
         X##_ERRORS_##name(ERROR_INDEX) -1 };
 
 #define ROUTE(x, name, method, path, auth, limit, flags, shape, schema, text) \
-    { #x, #name, #method, path, ENUM_##auth, #limit, #shape,                  \
+    { #x, #name, #method, path, ENUM_##auth, #limit, #flags, #shape,          \
       #x "_" #schema, text, x##_##name##_fields, x##_##name##_errors },
 
 #define R_RUSH(x, name, m, p, a, l, f, sh, sc, t)  TABLES(NGX_RUSH, x, name)

@@ -62,7 +62,8 @@ write_type(const char *type, int64_t min, int64_t max, int bounds)
         text = 1;
 
         if (strcmp(type, "KEY") == 0) {
-            rush_json_text(&out, "pattern", "^[A-Za-z0-9._:-]+$");
+            rush_json_text(&out, "pattern", min ? "^[A-Za-z0-9._:-]+$"
+                                                : "^[A-Za-z0-9._:-]*$");
         }
     }
 
@@ -71,6 +72,23 @@ write_type(const char *type, int64_t min, int64_t max, int bounds)
 
         if (max != INT64_MAX) {
             rush_json_int(&out, text ? "maxLength" : "maximum", max);
+        }
+    }
+}
+
+
+/* a list that is also given in another form */
+
+void
+write_export(const route_t *route)
+{
+    const field_t  *f;
+
+    for (f = route->fields; f->name; f++) {
+
+        if (strcmp(f->name, "export") == 0) {
+            rush_json_open(&out, "text/csv", '{');
+            rush_json_close(&out, '}');
         }
     }
 }

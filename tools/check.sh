@@ -176,7 +176,7 @@ lint_cppcheck() {
 lint_lua() {
     local files
 
-    mapfile -t files < <(find "$ROOT"/ngx_*_module/lua -name '*.lua')
+    mapfile -t files < <(find "$ROOT"/*/lua -name '*.lua')
     luacheck --std lua51 --read-globals redis KEYS ARGV cjson cmsgpack bit \
         struct -q --no-color -- "${files[@]}"
 }

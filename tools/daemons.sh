@@ -345,6 +345,10 @@ driver = log
 [mail]
 driver = log
 
+; payments without money, for trying things out
+[sandbox]
+enabled = 1
+
 [redis]
 socket = $SOCK/redis.sock
 user = rush_consumer

@@ -6,7 +6,7 @@
 
 PACKAGES_build="gcc make perl pkg-config nginx nginx-dev libhiredis-dev
     libmariadb-dev libssl-dev libcrypt-dev libinih-dev libcurl4-openssl-dev
-    libjansson-dev"
+    libjansson-dev zlib1g-dev"
 PACKAGES_run="nginx redis-server redis-tools mariadb-server-core
     mariadb-client-core openssl curl util-linux perl"
 PACKAGES_test="libredis-perl libdbd-mariadb-perl libjson-validator-perl

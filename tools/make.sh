@@ -4,7 +4,8 @@
 #
 # The build: nginx modules and the consumer, out of the tree.
 
-CFLAGS_RUSH="-g -fPIC -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter"
+CFLAGS_RUSH="-g -fPIC -Wall -Wextra -Wshadow -Wdeclaration-after-statement \
+-Werror -Wno-unused-parameter"
 NGINX_FLAGS_OWN=(--with-compat --with-debug --with-threads
     --with-http_ssl_module --with-http_v2_module --with-http_realip_module
     --with-http_stub_status_module)
@@ -68,7 +69,7 @@ configure_stamp() {
         echo "$CC $CC_OPT $LD_OPT $NGINX_SRC $ROOT"
         dpkg-query -W nginx-dev 2> /dev/null || true
         cat "$ROOT/config" "$ROOT/config.make"
-        ls "$ROOT"/shared "$ROOT"/ngx_*_module "$ROOT"/ngx_*_module/lua
+        ls "$ROOT"/shared "$ROOT"/ngx_*_module "$ROOT"/*/lua
     } | sha1sum
 }
 

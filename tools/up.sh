@@ -136,8 +136,6 @@ bcrypt() {
 
 
 demo() {
-    local running
-
     if ! applied demo; then
         say "demo data"
         sed -e "s|@admin@|$(bcrypt "$(secret admin)")|" \
@@ -147,19 +145,29 @@ demo() {
     fi
 
     # of an old demo, all may have ended
+    demo_activity activity activity "pay_seconds > 20 AND sold < total"
+    demo_activity quick activity-20s "pay_seconds = 20 AND sold = 0"
+}
+
+
+# the id of one that runs, in a file; a new one when there is none
+
+demo_activity() {
+    local sql=$1 file=$2 rule=$3 running
+
     running=$(mysql_root rush -e "SELECT id FROM seckill_activity
-        WHERE status = 1 AND sold < total
+        WHERE status = 1 AND $rule
           AND start_ms <= UNIX_TIMESTAMP() * 1000
           AND stop_ms > (UNIX_TIMESTAMP() + 600) * 1000
         ORDER BY id LIMIT 1")
 
     if [ -z "$running" ]; then
-        say "a new activity, the old ones are over"
-        mysql_root rush < "$ROOT/sql/demo-activity.sql"
+        say "a new activity in $file"
+        mysql_root rush < "$ROOT/sql/demo-$sql.sql"
         running=$(mysql_root rush -e "SELECT MAX(id) FROM seckill_activity")
     fi
 
-    echo "$running" > "$RUN/activity"
+    echo "$running" > "$RUN/$file"
 }
 
 
@@ -278,7 +286,8 @@ clean() {
     if [ -e "$RUN/secrets" ] || [ -e "$RUN/pid" ]; then
         rm -rf "${RUN:?}"/{pid,log,secrets,redis,mysql,outbox,tmp,sock} \
             "${RUN:?}"/{lock,port} \
-            "${RUN:?}"/{activity,rush.env,users.acl,redis.conf,my.cnf} \
+            "${RUN:?}"/{activity,activity-20s,rush.env,users.acl} \
+            "${RUN:?}"/{redis.conf,my.cnf} \
             "${RUN:?}"/{consumer.conf,nginx.conf}
         rmdir "$RUN" 2> /dev/null || true
     fi

@@ -6,6 +6,8 @@
 
 #include "fuzz.h"
 #include "fuzz_consumer.h"
+#include "cashier.h"
+#include "ordinary.h"
 
 
 static rush_str_t fuzz_keep(const rush_str_t *s);
@@ -349,4 +351,24 @@ int
 fuzz_fprintf(FILE *f, const char *fmt, ...)
 {
     return 0;
+}
+
+
+/* letters here are of activities */
+
+int
+rush_ordinary_replay(rush_daemon_t *d, rush_db_t *db, const redisReply *entry,
+    const char **what)
+{
+    fuzz_check(0);
+    return RUSH_ERROR;
+}
+
+
+int
+rush_cashier_replay(rush_daemon_t *d, rush_db_t *db, const redisReply *entry,
+    const char **what)
+{
+    fuzz_check(0);
+    return RUSH_ERROR;
 }

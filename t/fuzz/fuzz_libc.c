@@ -77,8 +77,13 @@ fuzz_clock_start(void)
 {
     main_thread = pthread_self();
 
-    (void) syscall(SYS_clock_gettime, CLOCK_REALTIME, &real_start);
-    (void) syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &mono_start);
+    /* nginx's own time: however long the start took, it is none of that of
+     * the timers that are set by now */
+
+    real_start.tv_sec = ngx_cached_time->sec;
+    real_start.tv_nsec = ngx_cached_time->msec * 1000000;
+    mono_start.tv_sec = ngx_current_msec / 1000;
+    mono_start.tv_nsec = ngx_current_msec % 1000 * 1000000;
 }
 
 

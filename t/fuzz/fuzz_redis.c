@@ -42,8 +42,11 @@ static size_t fuzz_command(fuzz_peer_t *p, rush_str_t *args, size_t *nargs);
 static void fuzz_answer(fuzz_peer_t *p, rush_str_t *args, size_t n);
 static int fuzz_odd(fuzz_peer_t *p, unsigned d, rush_buf_t *b);
 static void fuzz_good(rush_buf_t *b, rush_str_t *args, size_t n, unsigned d);
+static void fuzz_own_reply(rush_buf_t *b, rush_str_t *args, size_t n,
+    unsigned d);
 static void fuzz_buy_reply(rush_buf_t *b, size_t buyers, unsigned d);
 static int fuzz_is(const rush_str_t *s, const char *text);
+static int fuzz_begins(const rush_str_t *s, const char *text);
 
 
 static int          listener;
@@ -414,6 +417,11 @@ fuzz_good(rush_buf_t *b, rush_str_t *args, size_t n, unsigned d)
     } else if (fuzz_is(&args[0], "XREAD")) {
         rush_buf_puts(b, "*-1\r\n");
 
+    } else if (fuzz_is(&args[0], "EVALSHA") && n > 4
+               && fuzz_begins(&args[3], "{rush}"))
+    {
+        fuzz_own_reply(b, args, n, d);
+
     } else if (fuzz_is(&args[0], "EVALSHA") && fuzz_is(&args[2], "3")) {
         fuzz_buy_reply(b, (n - 8) / 5, d);
 
@@ -425,6 +433,53 @@ fuzz_good(rush_buf_t *b, rush_str_t *args, size_t n, unsigned d)
     } else {
         rush_buf_puts(b, "*0\r\n");
     }
+}
+
+
+/* idem_ask.lua, idem_keep.lua, order.lua */
+
+static void
+fuzz_own_reply(rush_buf_t *b, rush_str_t *args, size_t n, unsigned d)
+{
+    rush_str_t  *s;
+
+    if (fuzz_begins(&args[3], "{rush}order")) {
+
+        if (d >= 1 && d <= 3) {
+            rush_buf_printf(b, ":-%u\r\n", d);
+            return;
+        }
+
+        s = &args[3 + (size_t) (args[2].data[0] - '0')];
+        rush_buf_printf(b, "$%zu\r\n", s->len);
+        rush_buf_add(b, s->data, s->len);
+        rush_buf_puts(b, "\r\n");
+        return;
+    }
+
+    if (!fuzz_begins(&args[3], "{rush}i:") || n != 8
+        || fuzz_is(&args[5], "done") || fuzz_is(&args[5], "free")
+        || fuzz_is(&args[5], "doubt"))
+    {
+        rush_buf_puts(b, d == 1 ? ":0\r\n" : ":1\r\n");
+        return;
+    }
+
+    switch (d) {
+
+    case 1:
+    case 2:
+        rush_buf_printf(b, "*1\r\n:%u\r\n", d);
+        return;
+
+    case 3:
+        rush_buf_puts(b, "*2\r\n:3\r\n$4\r\n0 {}\r\n");
+        return;
+    }
+
+    rush_buf_printf(b, "*3\r\n:0\r\n$%zu\r\n", args[5].len);
+    rush_buf_add(b, args[5].data, args[5].len);
+    rush_buf_puts(b, d == 4 ? "\r\n:1\r\n" : "\r\n:0\r\n");
 }
 
 
@@ -456,4 +511,11 @@ static int
 fuzz_is(const rush_str_t *s, const char *text)
 {
     return s->len == strlen(text) && memcmp(s->data, text, s->len) == 0;
+}
+
+
+static int
+fuzz_begins(const rush_str_t *s, const char *text)
+{
+    return s->len >= strlen(text) && memcmp(s->data, text, strlen(text)) == 0;
 }

@@ -68,8 +68,8 @@ package RushTest;
 #   node(%nginx) starts a second nginx and returns its name
 #   (ready => 0: at once)
 #   reconcile(@args) -> ($exit, $output); consumer_run(@args) likewise
-#   failpoint($name, $action, $countdown): off, kill, sleep (3 s) or error at
-#   the countdown-th pass; failpoint_hits($name) since then
+#   failpoint($name, $action, $countdown): off, kill, sleep (3 s, or until it
+#   is off) or error at the countdown-th pass; failpoint_hits($name) since then
 #   allow(qr/../)
 # Secrets: secret($text) no log may have it, see RushTest/Secrets.pm
 
@@ -400,8 +400,15 @@ sub problems {
 
     my %ours = map { $_ => 1 } map { @{$_->{sessions}} }
         values %{$self->{daemon}};
-    my @left = grep { $ours{RushTest::Daemon::session($_)} }
-        map { m!(\d+)! } glob '/proc/[0-9]*';
+    my @left;
+
+    # who was told to end may need a moment
+    foreach (1 .. 20) {
+        @left = grep { $ours{RushTest::Daemon::session($_)} }
+            map { m!(\d+)! } glob '/proc/[0-9]*';
+        last if !@left;
+        select undef, undef, undef, 0.05;
+    }
 
     CORE::kill KILL => @left if @left;
 

@@ -3,12 +3,14 @@ package Flows;
 # Copyright (C) Rush
 #
 # Requests to torture.  A flow is [name, normal codes, sub that makes all
-# ready and returns the request]; the sub gets the harness.
+# ready and returns the request]; the sub gets the harness.  Those of orders
+# and money are in Trade.pm.
 
 use warnings;
 use strict;
 
 use RushTest::Sale;
+use Trade;
 use Time::HiRes qw(time);
 
 my ($serial, $password) = (0, 'correct horse 9');
@@ -60,6 +62,7 @@ sub flows {
                                   . "?activity_id=$a" } }],
         ['mine', [0], $get->('/api/v1/seckill/mine', user => $o->{user})],
         accounts($h),
+        Trade::flows($h),
         ['products', [0], sub { return { method => 'GET',
             path => '/api/v1/products?page_size=' . $some->() } }],
         ['product', [0], sub { return { method => 'GET',

@@ -14,6 +14,7 @@ use Time::HiRes qw(time sleep);
 use Flows;
 use Resp;
 use Torture;
+use Trade;
 
 my $LIMIT = 20;                         # s until a job must be done
 my $ENOUGH = 1500;
@@ -80,6 +81,7 @@ sub jobs {
                 return defined $one->{code} && $one->{code} == 0;
             };
         }],
+        Trade::jobs($h),
         ['metrics', sub {
             my $url = "http://127.0.0.1:$t->{consumer_port}{consumer}/metrics";
             my $http = HTTP::Tiny->new(timeout => 2);

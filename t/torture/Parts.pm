@@ -237,7 +237,8 @@ sub once {
 
     # then the error page itself has failed
     my $bare = $name eq 'large body' && $p{kind} eq 'alloc';
-    my $said = judge($h, $r, $normal, $was->{hits}, %p, bare => $bare);
+    my $said = $q->{judge} ? $q->{judge}->($r, $was->{hits}, $p{kind})
+        : judge($h, $r, $normal, $was->{hits}, %p, bare => $bare);
     $codes->{$r->{key}}++ if $was->{hits} && !$q->{idle};
     $h->fail("$what: $said" . $where->()) if $said && !$q->{idle};
 
@@ -252,6 +253,8 @@ sub once {
     {
         $h->fail("$what: another order: $r->{body}");
     }
+
+    $q->{after}->() if $q->{after};
 
     return $was->{hits};
 }

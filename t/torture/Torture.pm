@@ -25,8 +25,10 @@ use Time::HiRes qw(time sleep);
 use Resp;
 use RushTest;
 use RushTest::Raw;
+use RushTest::Provider;
 use RushTest::Sale;
 use Test::More ();
+use Trade;
 
 my %KIND = (alloc => 1, slab => 2, mysql => 4, connect => 8, socket => 16,
             send => 32, recv => 64, pool => 128);
@@ -60,15 +62,21 @@ sub new {
     my $t = $self->{t} = RushTest->new(
         start => 0, proxy => [qw(nginx_redis consumer_redis)],
         nginx => { workers => 1, connections => 512,
-                   extra_server => $SERVER },
-        consumer_conf => { controller => { reconcile => 0 } });
+                   extra_server => $SERVER, extra_http => Trade::conf() },
+        consumer_conf => { controller => { reconcile => 0 },
+                           Trade::CONSUMER() });
+
+    RushTest::Provider::add($t, RushTest::Backend::free_port());
 
     $self->own_proxies();
 
     # the loader keeps what it took, and is not known behind our malloc();
-    # MariaDB's library loses a result's columns when one has no memory
+    # MariaDB's library loses the columns of a statement when one has no
+    # memory: their rows when it prepares, the block they are unpacked into
+    # when it executes
     RushTest::spew("$t->{dir}/lsan", "leak:dl_open_worker\nleak:_dl_\n"
-                   . "leak:mysql_stmt_prepare\nleak:mysql_real_query\n");
+                   . "leak:mysql_stmt_prepare\nleak:mysql_stmt_execute\n"
+                   . "leak:mysql_real_query\n");
 
     foreach my $name (qw(nginx consumer)) {
         my $env = $t->daemon($name)->{env};
@@ -94,7 +102,7 @@ sub new {
         or die "tool.torture: $!";
 
     $t->allow(qr/\[emerg\].* (?:malloc|posix_memalign)\(.*\(12: /);
-    $t->start();
+    $t->start(qw(redis mysql consumer nginx));
     $t->wait_ready();
 
     $self->{activity} = $t->activity(stock => 1_000_000);

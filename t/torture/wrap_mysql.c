@@ -277,18 +277,28 @@ OSSL_LIB_CTX_get0_global_default(void)
 }
 
 
-/* once, too: see rush_redis_init() */
+/* once, too: see rush_crypto.h */
 
-void *
-EVP_MD_fetch(void *ctx, const char *name, const char *properties)
-{
-    void  *md;
-
-    REAL(void *, EVP_MD_fetch, (void *, const char *, const char *))
-
-    torture_spare(1);
-    md = real(ctx, name, properties);
-    torture_spare(0);
-
-    return md;
+#define FETCH(name)                                                           \
+                                                                              \
+void *                                                                        \
+name(void *ctx, const char *method, const char *properties)                   \
+{                                                                             \
+    void  *got;                                                               \
+                                                                              \
+    REAL(void *, name, (void *, const char *, const char *))                  \
+                                                                              \
+    torture_spare(1);                                                         \
+    got = real(ctx, method, properties);                                      \
+    torture_spare(0);                                                         \
+                                                                              \
+    return got;                                                               \
 }
+
+FETCH(EVP_MD_fetch)
+FETCH(EVP_MAC_fetch)
+FETCH(EVP_CIPHER_fetch)
+FETCH(EVP_SIGNATURE_fetch)
+FETCH(EVP_KEYMGMT_fetch)
+FETCH(EVP_RAND_fetch)
+FETCH(OSSL_DECODER_fetch)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -103,6 +104,49 @@ test_kill(void **state)
 }
 
 
+/* until it is switched off */
+
+static void
+test_sleep(void **state)
+{
+    int              i, status;
+    pid_t            pid;
+    struct timespec  start, end, turn;
+
+    turn.tv_sec = 0;
+    turn.tv_nsec = 1000000;
+
+    table[0].action = RUSH_FP_SLEEP;
+    table[0].hits = 0;
+    table[0].countdown = 1;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &start);
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        _exit(RUSH_FP("W1"));
+    }
+
+    while (table[0].hits == 0) {
+        (void) nanosleep(&turn, NULL);
+    }
+
+    for (i = 0; i < 50; i++) {
+        (void) nanosleep(&turn, NULL);
+        assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+    }
+
+    table[0].action = RUSH_FP_OFF;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - start.tv_sec < 3);
+}
+
+
 /* exactly one of the processes gets the fault */
 
 static void
@@ -149,6 +193,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_error),
         cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_sleep),
         cmocka_unit_test(test_once)
     };
 

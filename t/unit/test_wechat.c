@@ -41,18 +41,6 @@ static const char  plain[] =
     "d\":\"wx4f4bc4dec97d474b\"}}";
 
 
-static rush_str_t
-text_of(const char *s)
-{
-    rush_str_t  text;
-
-    text.data = (unsigned char *) (uintptr_t) s;
-    text.len = strlen(s);
-
-    return text;
-}
-
-
 /* encrypts as WeChat does, so that each fault can be made */
 
 static char *
@@ -181,8 +169,8 @@ test_open(void **state)
 
     assert_int_equal(EVP_DecodeBlock(key, (const unsigned char *) KEY, 24),
                      18);
-    data = text_of(sample);
-    iv = text_of(IV);
+    data = unit_str(sample);
+    iv = unit_str(IV);
 
     n = rush_wx_open(dst, key, &data, &iv);
     assert_int_equal(n, strlen(plain));
@@ -197,15 +185,15 @@ test_open(void **state)
         n = rush_wx_open(dst, key, &data, &iv);
         assert_true(n < (long) strlen(plain));
         free(text);
-        data = text_of(sample);
+        data = unit_str(sample);
     }
 
-    iv = text_of("r7BXXKkLb8qrSNn05n0q");
+    iv = unit_str("r7BXXKkLb8qrSNn05n0q");
     assert_int_equal(rush_wx_open(dst, key, &data, &iv), RUSH_ERROR);
-    iv = text_of("");
+    iv = unit_str("");
     assert_int_equal(rush_wx_open(dst, key, &data, &iv), RUSH_ERROR);
 
-    iv = text_of(IV);
+    iv = unit_str(IV);
     key[0] ^= 1;
     n = rush_wx_open(dst, key, &data, &iv);
     assert_true(n == RUSH_ERROR || memcmp(dst, plain, 16) != 0);
@@ -258,11 +246,11 @@ test_open_phone(void **state)
 
     assert_int_equal(EVP_DecodeBlock(key, (const unsigned char *) KEY, 24),
                      18);
-    iv = text_of(IV);
+    iv = unit_str(IV);
 
     for (i = 0; i < unit_count(cases); i++) {
         text = open_data(cases[i].json, IV);
-        data = text_of(text);
+        data = unit_str(text);
 
         if (cases[i].mobile) {
             assert_int_equal(rush_wx_open_phone(key, &data, &iv, APPID,

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "rush_base.h"
+#include "rush_rsa.h"
 
 
 #define UNIT_COLUMNS  8
@@ -48,6 +49,14 @@ int unit_row(unit_vectors_t *v);        /* 0: no more; closes the pipe */
 /* a copy in memory of just that size, so that sanitizers see every byte read
  * too far; the caller frees it */
 unsigned char *unit_copy(const void *data, size_t len);
+
+rush_str_t unit_str(const char *text);          /* borrowed */
+int unit_is(const rush_str_t *s, const char *text);
+
+extern const char  unit_key[];          /* RSA, as Alipay's console shows it */
+
+/* a key, or the test fails; the caller frees it */
+rush_rsa_t *unit_rsa(rush_str_t text, int is_private);
 
 
 #endif /* _UNIT_H_INCLUDED_ */

@@ -45,7 +45,8 @@ sub write_secrets {
 
     # ours must not leak into the daemons: names of settings
     delete @ENV{grep { /^RUSH_(?:REDIS|MYSQL|CONSUMER|CONTROLLER|ACCOUNTS|
-                                 COURIER|SMS|MAIL)_/x } keys %ENV};
+                                 COURIER|SMS|MAIL|PAY|WECHAT|ALIPAY|
+                                 SANDBOX)_/x } keys %ENV};
 }
 
 
@@ -272,15 +273,22 @@ sub make_template {
 }
 
 
-# of a script: comments go, ";" at the end of a line ends a statement
+# of a script: comments go, ";" at the end of a line ends a statement, or what
+# DELIMITER says
 
 sub statements {
     my ($text) = @_;
+    my ($end, @found) = (';');
 
     $text =~ s/--[ \t].*$//mg;
     $text =~ s/--$//mg;
 
-    return grep { /\S/ } split /;[ \t]*(?:\n|\z)/, $text;
+    foreach my $part (split /^(?=DELIMITER )/m, $text) {
+        $end = $1 if $part =~ s/\ADELIMITER (\S+)\n//;
+        push @found, split /\Q$end\E[ \t]*(?:\n|\z)/, $part;
+    }
+
+    return grep { /\S/ } @found;
 }
 
 
@@ -515,7 +523,7 @@ sub nginx_conf {
                                  . "ngx_http_${_}_module.so;\n" }
         @{$o->{modules} || [qw(rush_core user seckill)]};
     my $zones = $o->{zones} // <<'EOC';
-    rush_zone limit 8m; rush_zone cache 16m; rush_zone revoke 4m;
+    rush_zone limit 4m; rush_zone cache 16m; rush_zone revoke 4m;
     rush_zone stats 4m; seckill_zone 4m;
 EOC
     my ($redis, $mysql) = map {

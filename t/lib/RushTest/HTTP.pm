@@ -4,7 +4,8 @@ package RushTest::HTTP;
 #
 # Clients: single requests over HTTP::Tiny, many at once over raw sockets.
 # Pairs of request and answer go to the file $RUSH_RECORD, one JSON line each,
-# for the check against the API description.
+# for the check against the API description.  Of a stream of events the first
+# one is its answer here; RushTest::Events listens.
 
 use warnings;
 use strict;
@@ -91,6 +92,12 @@ sub prepare {
 sub request {
     my ($self, $method, $path, %o) = @_;
 
+    # a stream has no end to wait for: its first event is the answer
+    return ($self->burst([{ %o, method => $method, path => $path }],
+                         timeout => $o{timeout} // 20,
+                         record => $o{record} // 1))[0]
+        if $method eq 'GET' && $path =~ m!/events(?:\?|\z)!;
+
     my ($h, $body) = $self->prepare(\%o);
     my $node = $o{node} // 'nginx';
     my $timeout = ($o{timeout} // 20) * $RushTest::SLOW;
@@ -129,6 +136,11 @@ sub answer {
 
     if ($body =~ /^\{"code":(-?\d+)/) {
         $res->{code} = $1 + 0;
+
+    } elsif (is_stream($status, $headers) && $body =~ /^data: (.*)$/m) {
+        # without an envelope; the same for who only asks whether it is good
+        $res->{code} = 0;
+        $res->{json} = { data => $json->decode($1) };
     }
 
     if (!$raw && $body =~ /^\s*[\{\[]/) {
@@ -136,6 +148,13 @@ sub answer {
     }
 
     return $res;
+}
+
+
+sub is_stream {
+    my ($status, $headers) = @_;
+    return $status == 200
+        && ($headers->{'content-type'} // '') =~ /^text\/event-stream/;
 }
 
 
@@ -398,7 +417,9 @@ sub answered {
     $run->{self}->note_answer($r->{body});
 
     # a sample is enough
-    if (($run->{o}{record} // 1) && $run->{recorded}++ < 20) {
+    if (($run->{o}{record} // 1) && ($c->{q}{record} // 1)
+        && $run->{recorded}++ < 20)
+    {
         $run->{self}->record($c->{q}{method} // 'GET', $c->{q}{path}, $c->{h},
                              $c->{body}, $r);
     }
@@ -427,6 +448,9 @@ sub parse {
     if (($q->{method} // '') eq 'HEAD' || $status =~ /^(?:1..|204|304)$/) {
         $body = '';
 
+    } elsif (is_stream($status, \%h)) {
+        ($body) = flat($body) =~ /\A(.*?\n\n)/s or return;
+
     } elsif (defined $h{'content-length'}) {
         return if length $body < $h{'content-length'};
         $body = substr $body, 0, $h{'content-length'};
@@ -439,6 +463,26 @@ sub parse {
     }
 
     return answer($status, \%h, $body, $raw);
+}
+
+
+# the chunks that are there, of a stream that goes on
+
+sub flat {
+    my ($in) = @_;
+
+    return $in if $in !~ /^[0-9a-f]+\r\n/;
+
+    my $out = '';
+
+    while ($in =~ s/\A([0-9a-fA-F]+)\r\n//) {
+        my $n = hex $1;
+        last if $n == 0 || length $in < $n + 2;
+        $out .= substr $in, 0, $n, '';
+        substr $in, 0, 2, '';
+    }
+
+    return $out;
 }
 
 

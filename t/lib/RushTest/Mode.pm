@@ -20,10 +20,18 @@ package RushTest::Mode;
 use warnings;
 use strict;
 
+use Scalar::Util qw(weaken);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
 our $MODE = $ENV{RUSH_MODE} // '';
+
+# local in a subtest that counts or takes the time, or needs a worker which has
+# its connections and has seen what it saw: requests are what the test wants
+our $still = 0;
+
+# clients of event streams, which a reload would end, for as long as they live
+my @streams;
 
 my %modes = map { $_ => 1 } qw(hup single one four bytewise leak);
 
@@ -130,10 +138,22 @@ sub look {
 }
 
 
+sub stream {
+    my ($s) = @_;
+
+    return if $MODE ne 'hup';
+
+    @streams = grep { defined && defined fileno $_ } @streams;
+    push @streams, $s;
+    weaken($_) foreach @streams;
+}
+
+
 sub hup {
     my ($t, $node) = @_;
 
-    return if time() < ($t->{hup}{$node} // 0) + $HUP_EVERY;
+    return if grep { defined && defined fileno $_ } @streams;
+    return if $still || time() < ($t->{hup}{$node} // 0) + $HUP_EVERY;
 
     # not while a test has stopped it
     my @workers = $t->workers($node);
@@ -155,7 +175,7 @@ sub state {
 sub after_request {
     my ($t, $node, $method, $path, $res, $again) = @_;
 
-    return if $MODE ne 'leak' || !$t->{daemon}{$node}
+    return if $MODE ne 'leak' || $still || !$t->{daemon}{$node}
         || $res->{status} >= 429
         || ($method ne 'GET' && $res->{status} != 400);
 
@@ -198,9 +218,11 @@ sub grown {
 }
 
 
+# what is shared has a size of its own, and is seen page by page
+
 sub rss {
     my $sum = 0;
-    $sum += RushTest::slurp("/proc/$_/status") =~ /^VmRSS:\s+(\d+)/m ? $1 : 0
+    $sum += RushTest::slurp("/proc/$_/status") =~ /^RssAnon:\s+(\d+)/m ? $1 : 0
         foreach @_;
     return $sum;
 }

@@ -58,6 +58,7 @@ sub user_register {
     # of this seed's names alone
     return want($c, 'BAD_REQUEST')
         if ($name // '') !~ /^[A-Za-z][A-Za-z0-9._-]{2,31}$/;
+    return want($c, 'BAD_REQUEST') if !defined $password;
     return want($c, 'WEAK_PASSWORD') if weak($password, $name);
 
     if ($m->{accounts}{lc $name}) {

@@ -538,8 +538,31 @@ sub seckill_admin_availability {
     return field($c,
         free => { least => $loaded ? $lo : -1, most => $hi },
         sold => { least => $a->{quiet} ? $held : 0, most => $held },
-        ($a->{quiet} ? (queued => 0, held => $held, paid => 0,
+        ($a->{quiet} ? (queued => 0, held_and_paid($m, $a),
                         returning => 0, returned => $a->{returned}) : ()));
+}
+
+
+# units of orders that wait for their money, and of those that have it
+
+sub held_and_paid {
+    my ($m, $a) = @_;
+
+    my %n = map { $_ => { least => 0, most => 0 } } qw(held paid);
+
+    foreach my $o (grep { $_->{aid} eq $a->{id} && !$_->{returned} }
+                   @{$m->{orders}})
+    {
+        my $waits = Api::Trade::may($m, $o, 1);
+        my $sure = Api::Trade::surely($m, $o, 1);
+
+        $n{held}{most} += $o->{qty} if $waits;
+        $n{held}{least} += $o->{qty} if $sure;
+        $n{paid}{most} += $o->{qty} if !$sure;
+        $n{paid}{least} += $o->{qty} if !$waits;
+    }
+
+    return %n;
 }
 
 

@@ -7,7 +7,14 @@ package Api::Client;
 # Idempotency-Key }; its values may name things that exist when it is sent:
 #
 #   @aN activity, @pN product, @oN order, @vN version of product N, @wN
-#   password N, @nN user name, @t+MS time from now, @fN refresh token
+#   password N, @nN user name, @t+MS time from now, @fN refresh token, @gN
+#   product that only orders change, @cN trade code of order N, @yN payment,
+#   @rN refund, @qN its payment, of orders, payments, refunds the newest: 0;
+#   those of who asks: @k order, @m payment, @i refund, @j its payment; @dN
+#   day of a bill, @lN dead letter, @bN the id before the first letter, @zN
+#   before the first activity
+#
+# "n" makes it a notice of a provider, see Api::Notice.
 #
 # { raw => '1e3' } is a JSON value as it stands; all else is a JSON string.
 # Which parameters a route has, and what is valid, is read from
@@ -16,6 +23,7 @@ package Api::Client;
 use warnings;
 use strict;
 
+use Api::Notice;
 use Exporter qw(import);
 use JSON::PP ();
 use Math::BigInt;
@@ -97,6 +105,7 @@ sub resolve {
     $c->{h}{'idempotency-key'} = $op->{key} if defined $op->{key};
 
     who($m, $op, $c);
+    Api::Notice::make($m, $c, named($m, $op, $op->{n}{of})) if $op->{n};
 
     foreach my $place (qw(p q b h)) {
         my $param = $c->{route}{param}{$place} || {};
@@ -143,7 +152,7 @@ sub who {
 sub named {
     my ($m, $op, $v) = @_;
 
-    return $v if ref $v || $v !~ /^\@([apovwntf])([+-]?\d+)$/;
+    return $v if ref $v || $v !~ /^\@([a-z])([+-]?\d+)$/;
 
     my ($kind, $n) = ($1, $2);
 
@@ -152,6 +161,12 @@ sub named {
     return { raw => now() + $n } if $kind eq 't';
     return "$m->{prefix}w$n" if $kind eq 'w';
     return $m->{slots}[$n]{name} if $kind eq 'n';
+
+    return money($m, $kind, $n, $op) if $kind =~ /[gcyrqkmij]/;
+    return { raw => $m->{days}[$n] } if $kind eq 'd';
+    return $m->{letters}[$n]{id} if $kind eq 'l';
+    return $m->{letters}[0]{id} - 1 || 1 if $kind eq 'b';
+    return ($m->{activity_ids}[0] // 2) - 1 || 1 if $kind eq 'z';
 
     if ($kind eq 'o') {
         my @all = @{$m->{orders}};
@@ -168,6 +183,44 @@ sub named {
     my $s = $m->{sessions}{$account ? $account->{sessions}[-1] : ''} || {};
 
     return ($n >= 10 && $s->{used} ? $s->{used} : $s->{refresh}) // 'none';
+}
+
+
+sub money {
+    my ($m, $kind, $n, $op) = @_;
+
+    return ($m->{goods}[$n] || {})->{id} // NOWHERE if $kind eq 'g';
+
+    if ($kind eq 'c') {
+        my @codes = map { $_->{code} // () } reverse @{$m->{orders}};
+        return @codes ? $codes[$n % @codes] : 'AAAAAAAA';
+    }
+
+    my $uid = uid_of($m, $op);
+    my @all = $kind eq 'k' ? @{$m->{orders}}
+        : values %{$m->{$kind =~ /[ym]/ ? 'payments' : 'refunds'}};
+
+    if ($kind =~ /[kmij]/) {
+        @all = grep { ($_->{uid} // $m->{payments}{$_->{pid}}{uid}) eq $uid }
+            @all;
+    }
+
+    # an order has no other id
+    my $id = $kind eq 'k' ? 'no' : $kind =~ /[qj]/ ? 'pid' : 'id';
+
+    @all = sort { $b->{at} <=> $a->{at} || $b->{$id} cmp $a->{$id} } @all;
+
+    return @all ? $all[$n % @all]{$id} : $kind eq 'k' ? '1-1' : NOWHERE;
+}
+
+
+sub uid_of {
+    my ($m, $op) = @_;
+
+    return '' if ($op->{u} // '') !~ /^\d+$/;
+
+    my $slot = $m->{slots}[$op->{u}];
+    return ($m->{accounts}{$slot->{name}} || $slot)->{uid};
 }
 
 
@@ -229,6 +282,8 @@ sub valid {
 sub request_of {
     my ($c) = @_;
 
+    return Api::Notice::request($c) if $c->{notice};
+
     my $path = $c->{route}{path};
     $path =~ s/\{(\w+)\}/text($c->{p}{$1})/ge;
 
@@ -279,6 +334,8 @@ sub show {
     $who =~ s/ $/ (session -$op->{s}) / if $op->{s};
 
     my $at = $c->{t0} ? sprintf '%07.3f ', $c->{t0} % 1_000_000 / 1000 : '';
+
+    $q->{body} = "$c->{how}: $c->{name}" if $c->{notice};
 
     return "$at$who$q->{method} $q->{path}"
         . (defined $q->{key} ? " key \"$q->{key}\"" : '')

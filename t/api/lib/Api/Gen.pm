@@ -157,7 +157,7 @@ sub table {
         [3, $of->('seckill_admin_availability')],
         [2, sub { admin('seckill_admin_reconcile', p => { id => act() },
                         b => { mode => pick('report', 'report', 'x') }) }],
-        products(), accounts(),
+        products(), accounts(), trade(), decisions(), operators(), told(),
     );
 }
 
@@ -174,6 +174,137 @@ sub update {
     $b{end_at} = pick('@t+7200000', '@t+1000') if chance(15);
 
     return admin('seckill_admin_update', p => { id => act() }, b => \%b);
+}
+
+
+sub channel {
+    return chance(60) ? 'sandbox' : pick(qw(wechat_native alipay_precreate
+        wechat_native alipay_precreate wechat_h5));
+}
+
+
+# ordinary orders, and money for all of them
+
+sub trade {
+    my $order = sub { chance(85) ? '@k' . rnd(4) : '@o' . rnd(20) };
+    my $pay = sub { chance(85) ? '@m' . rnd(3) : '@y' . rnd(10) };
+    my $amount = sub { chance(50) ? ()
+                       : (amount => num(pick(1, 50, 100, 150, 200, 900))) };
+
+    return (
+        [10, sub { op('seckill_order_place', user(), key(), b => {
+                   product_id => '@g' . (chance(90) ? 0 : rnd(3)),
+                   (chance(60) ? (quantity => num(1 + rnd(2))) : ()),
+                   (chance(20) ? (remark => 'ring') : ()) }) }],
+        [14, sub { op('seckill_order_pay', user(), key(),
+                      p => { id => $order->() },
+                      b => { channel => channel() }) }],
+        [3, sub { op('seckill_payment_create', user(), key(), b => {
+                  order_id => $order->(), channel => channel() }) }],
+        [14, sub { op('seckill_sandbox_pay', user(), p => { id => $pay->() },
+                      chance(50) ? () : (b => { fault =>
+                      pick(qw(none lost twice wrong_amount x)) })) }],
+        [5, sub { op('seckill_payment_status', user(),
+                     p => { id => $pay->() },
+                     chance(30) ? (q => { sync => '1' }) : ()) }],
+        [3, sub { op('seckill_payment_close', user(),
+                     p => { id => $pay->() }) }],
+        [7, sub { op('seckill_payment_refund', user(), key(),
+                     p => { id => $pay->() },
+                     b => { reason => 'worn', $amount->() }) }],
+        [2, sub { op('seckill_payment_refunds', user(),
+                     p => { id => $pay->() }) }],
+        [4, sub { my $n = rnd(3);
+                  op('seckill_refund_detail', user(), p => {
+                     id => '@j' . $n,
+                     refund_id => chance(90) ? '@i' . $n : '@r' . rnd(5) })
+                }],
+        [3, sub { op('seckill_order_confirm', user(),
+                     p => { id => $order->() }) }],
+        [2, sub { op('seckill_order_hide', user(),
+                     p => { id => $order->() }) }],
+        [3, sub { op('seckill_order_events', user(),
+                     p => { id => $order->() }) }],
+    );
+}
+
+
+sub decisions {
+    my $refund = sub { '@r' . (chance(80) ? rnd(2) : rnd(10)) };
+    my $see = sub { my ($r) = @_; return [1, sub { admin($r) }] };
+
+    return (
+        [6, sub { admin('seckill_refund_approve',
+                        p => { id => $refund->() }) }],
+        [2, sub { admin('seckill_refund_reject', p => { id => $refund->() },
+                        b => { reason => 'no' }) }],
+        [1, sub { admin('seckill_refund_retry',
+                        p => { id => $refund->() }) }],
+        [2, sub { admin('seckill_admin_payment_refund',
+                        p => { id => '@y' . rnd(3) }, b => { reason => 'x',
+                        (chance(50) ? (amount => num(1 + rnd(300))) : ())
+                        }) }],
+        [4, sub { admin('seckill_admin_order_ship',
+                        p => { id => '@o' . rnd(5) }, b => {
+                        carrier => 'SF', number => pick('SF1', 'SF2') }) }],
+        [2, sub { admin('seckill_admin_order_redeem', b => {
+                        trade_code => '@c' . rnd(3) }) }],
+        $see->('seckill_admin_payments'), $see->('seckill_admin_refunds'),
+        $see->('seckill_settlements'),
+        [1, sub { admin('seckill_payment_notices',
+                        p => { id => '@y' . rnd(3) }) }],
+        [1, sub { admin('seckill_report', p => { id => act() }) }],
+    );
+}
+
+
+# the red switch, streams, dead letters, bills
+
+sub operators {
+    my $bill = sub { return (
+        day => chance(85) ? '@d' . rnd(2) : num(pick(20990101, 20200230)),
+        provider => chance(90) ? pick(qw(sandbox wechat alipay))
+                               : pick(qw(wallet x))) };
+    my $letter = sub { my ($r, @more) = @_;
+        return sub { admin($r, p => { id => '@l' . rnd(3) }, @more) } };
+
+    return (
+        [1, sub { admin('seckill_stop_selling', b => {
+                  reason => 'r' . rnd(3) }) }],
+        [1, sub { admin('seckill_resume_selling', chance(50) ? ()
+                        : (b => { reason => 'so' })) }],
+        [3, sub { admin('seckill_streams', q => {
+                  (chance(75) ? (last_id => '@z0') : ()),
+                  (chance(70) ? (page_size => 1 + rnd(50)) : ()) }) }],
+        [4, sub { admin('seckill_dead_letters', q => { last_id => '@b0',
+                  (chance(70) ? (state => pick(qw(open open replayed
+                   discarded replaying x))) : ()),
+                  (chance(20) ? (page_size => 1 + rnd(3)) : ()) }) }],
+        [3, $letter->('seckill_dead_replay')],
+        [2, $letter->('seckill_dead_discard', b => { reason => 'old' })],
+        [4, sub { admin('seckill_bill_ask', b => { $bill->() }) }],
+        [4, sub { admin('seckill_bill', q => { $bill->() }) }],
+    );
+}
+
+
+# what providers say
+
+sub notice {
+    my ($of, $by, @how) = @_;
+
+    my $r = $by eq 'alipay' ? 'seckill_callback_alipay'
+        : pick(qw(seckill_callback_wechat seckill_callback_wechat
+                  seckill_callback_wechat_refund seckill_wechat_notify));
+
+    return op($r, n => { of => $of, how => pick(@how) });
+}
+
+
+sub told {
+    return [10, sub { notice('@y' . rnd(3), pick(qw(wechat alipay)),
+        qw(paid paid paid same amount nobody event forged key unsigned old
+           owner)) }];
 }
 
 
@@ -255,6 +386,71 @@ sub spoil {
 }
 
 
+# whoever begins something mostly goes on with it
+
+sub follow {
+    my ($op, %who) = @_;
+
+    %who = (%who, map { $_ => $op->{$_} } grep { defined $op->{$_} } qw(u s));
+    my $r = $op->{r};
+
+    if ($r =~ /^seckill_(?:order_place|buy)$/ && chance(35)) {
+        my $next = op('seckill_order_pay', %who, p => { id => '@k0' },
+                      b => { channel => 'sandbox' });
+        return (chance(40) ? { r => 'settle' } : (), $next, follow($next));
+    }
+
+    if ($r eq 'seckill_order_pay' && chance(70)) {
+        my ($by) = ($op->{b}{channel} // '') =~ /^(wechat_n|alipay)/;
+        my $next = $by ? notice('@y0', $by =~ s/_n//r,
+                                qw(paid paid paid amount forged))
+            : op('seckill_sandbox_pay', %who, p => { id => '@m0' });
+        return ($next, follow($next, %who));
+    }
+
+    return stopped() if $r eq 'seckill_stop_selling';
+
+    if ($r eq 'seckill_bill_ask' && chance(60)) {
+        return ({ r => 'settle' }, admin('seckill_bill', q => $op->{b}));
+    }
+
+    if ($r =~ /^seckill_(?:sandbox_pay|callback|wechat_notify)/
+        && defined $who{u} && chance(60))
+    {
+        my $next = op('seckill_payment_refund', %who, p => { id => '@m0' },
+            b => { reason => 'worn', chance(60) ? (amount => num(50)) : () });
+        return ({ r => 'settle' }, op('seckill_order_detail', %who,
+                                      p => { id => '@k0' }),
+                chance(60) ? ($next, follow($next)) : ());
+    }
+
+    if ($r eq 'seckill_payment_refund' && chance(50)) {
+        return (op('seckill_refund_detail', %who, p => {
+                   id => '@j0', refund_id => '@i0' }),
+                admin('seckill_refund_' . pick(qw(approve approve reject)),
+                      p => { id => '@r0' }, b => { reason => 'so' }));
+    }
+
+    return;
+}
+
+
+# nobody can buy now; mostly it is mended soon
+
+sub stopped {
+    my @all = map { op('seckill_buy', user(), key(), p => { id => act() },
+                       b => { units(), retry() }) } 0 .. rnd(2);
+
+    push @all, op('seckill_order_place', user(), key(), b => {
+        product_id => '@g0' }) if chance(60);
+    push @all, { r => 'settle' } if chance(30);
+    push @all, admin('seckill_resume_selling') if chance(85);
+    push @all, { r => 'settle' } if chance(50);
+
+    return @all;
+}
+
+
 # the beginning: accounts, products, two sales; then whatever comes
 
 sub sequence {
@@ -285,12 +481,13 @@ sub sequence {
         my $op = $row->[1]->();
 
         spoil($op) if chance(8);
-        push @ops, $op;
+        push @ops, $op, follow($op);
 
         # what changes a sale is mostly waited for
         push @ops, { r => 'settle' }
             if chance($op->{r} =~ /admin_(?:up|on|off|pa|re|st|cr)/ ? 60
-                      : $op->{r} =~ /cancel/ ? 10 : 0.5);
+                      : $op->{r} =~ /cancel|sandbox|approve|_refund$/ ? 10
+                      : 0.5);
     }
 
     return @ops;

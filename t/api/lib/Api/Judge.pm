@@ -10,6 +10,7 @@ use warnings;
 use strict;
 
 use Api::Client qw(now);
+use Api::Rest;
 use Exporter qw(import);
 use List::Util qw(sum0);
 use Storable qw(dclone);
@@ -61,8 +62,13 @@ sub search {
 
     if ($depth == @$calls) {
         foreach my $c (@{$s->{after}}) {
-            my ($wrong) = $m->judge($c);
-            next if !defined $wrong;
+            my ($wrong, $apply) = $m->judge($c);
+
+            if (!defined $wrong) {
+                $apply->();
+                next;
+            }
+
             note($s->{best}, $depth, $c, $wrong);
             return;
         }
@@ -117,8 +123,9 @@ sub settle {
         @{$m->{activity_ids}};
     my $why;
 
-    if (@all && !$t->wait_for(sub { !($why = restless($t, @all)) }, 20,
-                              'everything to settle'))
+    if (!$t->wait_for(sub { !($why = Api::Rest::moving($t, $m)
+                              || @all && restless($t, $m, @all)) }, 20,
+                      'everything to settle'))
     {
         return "does not settle: $why";
     }
@@ -128,12 +135,13 @@ sub settle {
         return "activity $a->{id}: $wrong" if $wrong;
     }
 
-    return orders($t, $m);
+    return orders($t, $m) || Api::Rest::money($t, $m)
+        || Api::Ops::settle($t, $m);
 }
 
 
 sub restless {
-    my ($t, @all) = @_;
+    my ($t, $m, @all) = @_;
 
     my $ids = join ', ', map { $_->{id} } @all;
 
@@ -154,6 +162,9 @@ sub restless {
         my $meta = $t->meta($id);
         return "activity $id is not loaded"
             if $row->{warm} && !defined $meta->{remain};
+
+        return "Redis has not heard of the switch: $id"
+            if !Api::Ops::is_told($m, $row, $meta);
 
         my $why = $row->{status} ? unseen($t, $row, $meta) : '';
         return $why if $why;
@@ -215,12 +226,14 @@ sub close_books {
         $a->{base} += $e->{qty};
         $a->{returned} += $e->{qty};
         $a->{users}{$e->{uid}} -= $e->{qty};
+        $_->{returned} = 1 foreach grep { $_->{no} eq $e->{order} }
+            @{$m->{orders}};
     }
 
     foreach (grep { $_->{aid} eq $a->{id} } @{$m->{orders}}) {
         $_->{row} = 1;
         $m->{keys}{"$_->{aid}:$_->{uid}:$_->{key}"} = ["-$_->{no}"]
-            if $_->{status} == 5;
+            if $_->{returned};
     }
 
     $a->{pend} = [];
@@ -246,7 +259,9 @@ sub compare {
     return "sold is $row->{sold}, the model has $held"
         if $row->{sold} != $held;
     return 'an alarm or a dead letter'
-        if $t->value('SELECT COUNT(*) FROM alarm WHERE activity_id = ?', $id)
+        # of a notice that tells of another amount there has to be one
+        if $t->value('SELECT COUNT(*) FROM alarm WHERE activity_id = ? AND '
+                     . "kind <> 'payment_mismatch'", $id)
         || $t->value('SELECT COUNT(*) FROM dead_letter WHERE activity_id = ?',
                      $id);
 
@@ -283,19 +298,22 @@ sub compare {
 sub orders {
     my ($t, $m) = @_;
 
-    my @uids = map { $_->{uid} } @{$m->{slots}}, values %{$m->{accounts}};
     my %have = map { $_->{order_no} => $_ }
         $t->sql('SELECT order_no, user_id, activity_id, qty, status, '
-                . 'price, req_id FROM orders WHERE user_id IN ('
-                . join(', ', map { "'$_'" } @uids) . ')');
+                . 'price, req_id FROM orders WHERE '
+                . Api::Rest::users($m));
 
     foreach my $o (@{$m->{orders}}) {
         my $row = delete $have{$o->{no}}
             or return "order $o->{no} has no row";
-        my $is = join ' ', @$row{qw(user_id activity_id qty status req_id)};
-        my $want = join ' ', @$o{qw(uid aid qty status key)};
+        my $is = join ' ', @$row{qw(user_id activity_id qty req_id)};
+        my $want = join ' ', @$o{qw(uid aid qty key)};
+        my $status = Api::Rest::order($m, $o);
 
         return "order $o->{no} is $is, the model has $want" if $is ne $want;
+        return "order $o->{no} is in state $row->{status}, the model has "
+            . $status if $row->{status} != $status;
+        @$o{qw(row seen)} = (1, $status);
         return "order $o->{no} has price $row->{price}"
             if !grep { $_ == $row->{price} } @{$o->{prices}};
         $o->{prices} = [$row->{price}];

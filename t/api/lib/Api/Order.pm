@@ -38,6 +38,9 @@ sub unknown {
 
     return 0 if !$other || $other->{row} || $c->{t0} - $other->{at} >= $YOUNG;
 
+    # of no sale: nobody can tell at all
+    return 1 if !$other->{aid};
+
     my (undef, $mine) = held($m->{activities}{$other->{aid}}, $c->{uid});
 
     return $mine;
@@ -45,13 +48,14 @@ sub unknown {
 
 
 sub row {
-    my ($o, $status) = @_;
+    my ($m, $o, $status) = @_;
 
     my @amounts = map { $_ * $o->{qty} } @{$o->{prices}};
 
     return (order_no => $o->{no}, quantity => $o->{qty},
-            activity_id => $o->{aid}, price => $o->{prices},
-            amount => \@amounts, status => $status // $o->{status});
+            activity_id => $o->{aid} || undef, price => $o->{prices},
+            amount => \@amounts,
+            status => $status // Api::Trade::order_states($m, $o));
 }
 
 
@@ -71,10 +75,12 @@ sub seckill_result {
 
     return undef if $c->{data}{status} eq 'queued' && !$o->{row};
 
-    return (field($c, status => $o->{status} == 5 ? 'failed' : 'success',
-                  order_status => $o->{status},
-                  reason => $o->{status} == 5 ? 'user' : undef),
-            sub { $o->{row} = 1 });
+    my $s = $c->{data}{order_status} // 0;
+
+    return (field($c, status => $s == 5 ? 'failed' : 'success',
+                  order_status => Api::Trade::order_states($m, $o),
+                  reason => $s == 5 ? 'user' : undef),
+            sub { Api::Trade::saw($m, $o, $s) });
 }
 
 
@@ -90,8 +96,12 @@ sub seckill_order_detail {
     }
 
     return (want($c, 'OK', $o->{row} ? () : 'ORDER_PROCESSING')
-            || told($c) eq 'OK' && field($c, row($o)) || undef,
-            sub { $o->{row} = 1 if told($c) eq 'OK' });
+            || told($c) eq 'OK' && field($c, row($m, $o)) || undef,
+            sub {
+                return if told($c) ne 'OK';
+                Api::Trade::saw($m, $o, $c->{data}{status});
+                $o->{code} //= $c->{data}{trade_code};
+            });
 }
 
 
@@ -106,25 +116,40 @@ sub seckill_order_cancel {
                     unknown($m, $c, $no) ? 'ORDER_PROCESSING' : ());
     }
 
-    my $wrong = want($c, 'OK', $o->{row} ? () : 'ORDER_PROCESSING')
-        || told($c) eq 'OK' && field($c, row($o, 5),
+    my @may = ($o->{row} ? () : 'ORDER_PROCESSING',
+               Api::Trade::surely($m, $o, 1, 5) ? () : 'ORDER_STATE',
+               Api::Trade::may($m, $o, 1) || $o->{cancelled} ? 'OK' : ());
+    my $wrong = want($c, @may)
+        || told($c) eq 'OK' && field($c, row($m, $o, 5),
                                      cancel_reason => 'user');
 
     return ($wrong || undef, sub {
-        return if told($c) ne 'OK';
+
+        # what else would have kept it
+        $o->{seen} = 2 if told($c) eq 'ORDER_STATE' && $o->{seen} == 1;
+        $o->{row} = 1 if told($c) ne 'ORDER_PROCESSING';
+
+        return if told($c) ne 'OK' || $o->{seen} == 5;
+
+        @$o{qw(seen cancelled)} = (5, 1);
 
         my $a = $m->{activities}{$o->{aid}};
 
-        $o->{row} = 1;
-        return if $o->{status} == 5;
-
-        $o->{status} = 5;
-        $a->{quiet} = 0;
-        $m->{keys}{"$o->{aid}:$o->{uid}:$o->{key}"} = [$o->{no}, "-$o->{no}"];
-        push @{$a->{pend}}, { qty => $o->{qty}, uid => $o->{uid},
-                              order => $o->{no} };
-        record($a, $c);
+        comes_back($m, $c, $o, $a) if $a;
     });
+}
+
+
+# units on their way into the sale
+
+sub comes_back {
+    my ($m, $c, $o, $a) = @_;
+
+    $a->{quiet} = 0;
+    $m->{keys}{"$o->{aid}:$o->{uid}:$o->{key}"} = [$o->{no}, "-$o->{no}"];
+    push @{$a->{pend}}, { qty => $o->{qty}, uid => $o->{uid},
+                          order => $o->{no} };
+    record($a, $c);
 }
 
 
@@ -132,22 +157,39 @@ sub listed {
     my ($m, $c, @mine) = @_;
 
     my $status = $c->{v}{status};
+    my %plain = map { $_ => 1 } qw(page page_size status activity_id user_id
+                                   kind);
 
-    @mine = grep { $_->{status} == $status } @mine if defined $status;
+    return want($c, 'BAD_REQUEST')
+        if ($c->{v}{kind} // 'seckill') !~ /^(?:seckill|ordinary)$/;
+    return want($c, qw(OK BAD_REQUEST NOT_FOUND))
+        if grep { !$plain{$_} } keys %{$c->{v}};
+
+    @mine = grep { ($c->{v}{kind} eq 'seckill') == ($_->{aid} ? 1 : 0) } @mine
+        if defined $c->{v}{kind};
+    @mine = grep { Api::Trade::may($m, $_, $status) } @mine
+        if defined $status;
+
+    my @sure = grep { $_->{row} && (!defined $status
+                      || Api::Trade::surely($m, $_, $status)) } @mine;
 
     return want($c, 'OK') || $c->{n} == 1
-        && paged($c, scalar(grep { $_->{row} } @mine), scalar @mine)
-        || undef;
+        && paged($c, scalar @sure, scalar @mine) || undef;
 }
 
 
 sub seckill_order_list {
     my ($m, $c) = @_;
-    return listed($m, $c, grep { $_->{uid} eq $c->{uid} } @{$m->{orders}});
+    return listed($m, $c, grep { $_->{uid} eq $c->{uid} && !$_->{hidden} }
+                          @{$m->{orders}});
 }
 
 
-sub seckill_mine { return seckill_order_list(@_) }
+sub seckill_mine {
+    my ($m, $c) = @_;
+    return listed($m, $c, grep { $_->{uid} eq $c->{uid} && !$_->{hidden}
+                                 && $_->{aid} } @{$m->{orders}});
+}
 
 
 sub seckill_admin_order_list {
@@ -169,9 +211,10 @@ sub seckill_admin_order_detail {
     my $o = order($m, $c, $c->{v}{id}) or return want($c, 'NOT_FOUND');
 
     return (want($c, 'OK', $o->{row} ? () : 'NOT_FOUND')
-            || told($c) eq 'OK' && field($c, row($o), user_id => $o->{uid},
-                                         request_id => $o->{key}) || undef,
-            sub { $o->{row} = 1 if told($c) eq 'OK' });
+            || told($c) eq 'OK' && field($c, row($m, $o),
+                user_id => $o->{uid}, request_id => $o->{key}) || undef,
+            sub { Api::Trade::saw($m, $o, $c->{data}{status})
+                      if told($c) eq 'OK' });
 }
 
 

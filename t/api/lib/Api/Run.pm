@@ -17,6 +17,8 @@ use File::Path qw(make_path);
 use Getopt::Long;
 use JSON::PP ();
 use RushTest;
+use RushTest::Provider;
+use RushTest::Teller;
 use Test::More ();
 use Time::HiRes qw(time);
 
@@ -89,9 +91,25 @@ sub world {
 
     end_world() or die "the world did not end well\n" if $t;
 
-    # hashes of passwords as cheap as can be
-    $t = RushTest->new(nginx => {
-        apis => 'rush_api; user_api; seckill_api; user_bcrypt_cost 4;' });
+    my $port = RushTest::Backend::free_port();
+    my $channels = join ' ', sort keys %Api::Notice::CHANNEL;
+
+    # hashes of passwords as cheap as can be, money that moves at once
+    $t = RushTest->new(start => 0, nginx => {
+        apis => 'rush_api; user_api; seckill_api; user_bcrypt_cost 4;',
+        extra_http => "seckill_pay_channels $channels; "
+            . 'seckill_redeem_limit 0; client_body_buffer_size 64k; '
+            . RushTest::Provider::conf(),
+    }, consumer_conf => {
+        %{RushTest::Teller::conf(port => $port, wechat => 'key')},
+        cashier => { sweep => 50 }, consumer => {}, controller => {},
+        pay => { poll => 50, minute => 50, retry_min => 50,
+                 retry_max => 200, bills => 0 },
+    });
+    RushTest::Provider::add($t, $port);
+    $t->start(qw(redis mysql provider consumer nginx));
+    $t->wait_ready();
+    $Api::Notice::t = $t;
     $runs = 0;
 }
 
@@ -115,9 +133,29 @@ sub play {
     $runs++;
     $serial += 10;
 
+    my $m = model();
+    my $end = played($o, $lie, $m, @ops);
+
+    Api::Ops::end($t, $m);
+    return $end;
+}
+
+
+sub model {
     my $m = Api::Model->new(
         prefix => sprintf('s%06dx', $serial), first => 5_000_000 + $serial,
-        token => sub { $t->token($_[0], sid => "$_[0]") });
+        token => sub { $t->token($_[0], sid => "$_[0]") },
+        goods => [map { { id => $t->product(stock => $_, price => 100),
+                          stock => $_, price => 100 } } 1000, 0]);
+
+    Api::Ops::begin($t, $m, $serial);
+    return $m;
+}
+
+
+sub played {
+    my ($o, $lie, $m, @ops) = @_;
+
     my @log;
 
     while (@ops) {
@@ -155,12 +193,17 @@ sub play {
 }
 
 
-# when several change one sale, a look at it tells who was the last
+# when several change one sale, a look at it tells who was the last; and when
+# several turn the red switch, whoever turns it once more
 
 sub observed {
     my (@calls) = @_;
 
     my %n;
+    my @turns = grep { $_->{r} =~ /^seckill_(?:stop|resume)_selling$/
+                       && ($_->{res}{code} // 1) == 0 } @calls;
+    my @once = @turns > 1 ? { r => 'seckill_resume_selling', u => 'admin' }
+        : ();
 
     foreach my $c (@calls) {
         $n{$c->{v}{id}}++ if $c->{admin} && defined $c->{v}{id}
@@ -168,7 +211,8 @@ sub observed {
             && ($c->{res}{code} // 1) == 0;
     }
 
-    return map { { r => 'seckill_admin_get', u => 'admin', p => { id => $_ } } }
+    return @once, map { { r => 'seckill_admin_get', u => 'admin',
+                          p => { id => $_ } } }
         grep { $n{$_} > 1 } sort keys %n;
 }
 
@@ -191,6 +235,7 @@ sub ask {
         my $c = $calls[$i];
 
         @$c{qw(t0 t1 n res)} = ($t0, $t1, scalar @calls, $res[$i]);
+        Api::Notice::answered($c) if $c->{notice};
         $calls{$c->{r}}{$res[$i]{code} // 'none'}++;
 
         my $more = $lie->{more} ? $lie->{more}->($c, $requests[$i]) : undef;

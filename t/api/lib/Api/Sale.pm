@@ -181,7 +181,7 @@ sub answers {
     my $kept = $m->{keys}{"$a->{id}:$c->{uid}:$key"} // [''];
     my %may;
 
-    if (filter($a, $c, \%may)) {
+    if (filter($m, $a, $c, \%may)) {
         foreach (@$kept) {
             if ($_ eq '-') {
                 $may{'DENIED final'} = 1;
@@ -191,6 +191,8 @@ sub answers {
                 $may{"OK replayed $_"} = 1;
             } else {
                 decide($a, $c, $_, \%may) foreach @views;
+                # Redis is told of the red switch a while after the node
+                $may{'PAUSED final'} = 1 if !Api::Ops::heard($m, $c);
             }
         }
     }
@@ -205,8 +207,9 @@ sub answers {
 # what the node may say by itself; true when it may ask Redis
 
 sub filter {
-    my ($a, $c, $may) = @_;
+    my ($m, $a, $c, $may) = @_;
 
+    my ($sells, $stopped) = Api::Ops::sells($m, $c);
     my $retry = $c->{v}{retry};
     my $zero = grep { $_->{lo} <= 0 } views($a->{hist}, $c);
     my $asks;
@@ -214,6 +217,9 @@ sub filter {
     foreach my $view (views($a->{views}, $c)) {
         my $status = $view->{status};
         my ($start, $stop) = ($view->{start} - $SKEW, $view->{stop} + $SKEW);
+
+        $may->{CLOSED} = 1 if $status == 1 && $stopped;
+        next if $status == 1 && !$sells;
 
         if ($status == 0) {
             $may->{NOT_FOUND} = 1;
@@ -411,7 +417,7 @@ sub after_buy {
         $m->{keys}{$of . ($key // $no)} = [$no];
         push @{$m->{orders}}, {
             no => $no, uid => $uid, aid => $a->{id}, qty => $qty,
-            key => $key // $no, prices => $prices, status => 1,
+            key => $key // $no, prices => $prices, seen => 1,
             at => $c->{t1},
         };
         record($a, $c);

@@ -8,6 +8,7 @@ package Chaos::Books;
 #   activities  { id => row }           ops     [rows of seckill_stock_op]
 #   orders      [rows]                  prices  { id => { version => price } }
 #   alarms      [rows]                  dead    [open dead letters]
+#   revived     { order_no => 1: paid after its end }
 #   meta, users { id => hash of Redis }         half    { id => 1: u:new }
 #   stream      { id => [[stream_id, epoch, [user, req, order, qty], ...]] }
 #   group       { id => { pending, lag } }
@@ -47,6 +48,11 @@ sub gather {
     $b->{alarms} = [$w->sql("SELECT * FROM alarm WHERE activity_id $in "
                             . 'OR (activity_id = 0 AND created_ms >= ?)',
                             @since)];
+
+    $b->{revived} = { map { $_->{order_no} => 1 } $w->sql(
+        'SELECT l.order_no FROM order_log l JOIN orders o '
+        . "ON o.order_no = l.order_no WHERE o.activity_id $in "
+        . 'AND l.from_status = 5') };
 
     $b->look_into($w->redis(), $_) foreach @ids;
     $b->{open} = { map { $_ => operations($w, $_) }

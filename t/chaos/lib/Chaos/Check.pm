@@ -24,7 +24,11 @@ use strict;
 use Chaos::Books;
 use Chaos::History;
 
-my %FAIR = map { $_ => 1 } qw(adjust_refused);
+# mismatches are what was sent: Chaos::Money looks at each; refunds fail by
+# Chaos::Purse
+my %FAIR = map { $_ => 1 } qw(adjust_refused payment_mismatch refund_failed);
+# of somebody whose clock is an hour ahead
+my %SHIFTED = map { $_ => 1 } qw(clock payment_unmatched);
 my %LOST = map { $_ => 1 } qw(group_lost entry_lost rebuild_differs
                               sold_differs);
 
@@ -323,7 +327,7 @@ sub alarms {
     foreach my $al (@{$self->{b}{alarms}}) {
         next if $FAIR{$al->{kind}};
         next if $self->{lost} && $LOST{$al->{kind}};
-        next if $self->{shifted} && $al->{kind} eq 'clock';
+        next if $self->{shifted} && $SHIFTED{$al->{kind}};
 
         $self->wrong("%s alarm %s, activity %d: %s",
                      $al->{kind} eq 'oversell_blocked' ? 'N1' : 'I12',
@@ -398,6 +402,7 @@ sub both {
     return if $self->{lost};
 
     foreach my $back (@back) {
+        next if $row && $self->{b}{revived}{$row->{order_no}};
         $self->wrong("I5 $name was told that its order was given back, then "
                      . 'that it has it')
             if grep { $_->{t0} > $back->{t1} } @yes;
@@ -527,7 +532,9 @@ sub polls {
         } elsif ($kind eq 'queued' && ($had || $failed)) {
             $self->wrong("I11 order $no had a row, then none");
 
-        } elsif ($kind eq 'success' && $failed) {
+        } elsif ($kind eq 'success' && $failed
+                 && !$self->{b}{revived}{$no})
+        {
             $self->wrong("I8 order $no was over and is alive again");
         }
 
@@ -543,7 +550,7 @@ sub polls {
         $self->wrong("I11 order $no was shown and has no row") if !$row;
         $self->wrong("I8 order $no had failed and is alive")
             if $row && $at{$no}{failed} && live($row)
-               && $row->{stock_state} != 1;
+               && $row->{stock_state} != 1 && !$self->{b}{revived}{$no};
     }
 }
 

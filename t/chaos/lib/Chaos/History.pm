@@ -25,6 +25,7 @@ package Chaos::History;
 #   $h->{ids}       { "a:u:id" => { a, u, id, qs => { n => 1 },
 #                     answers => [{ kind, t0, t1, order, op }, ...] } }
 #   $h->{people}    [what Chaos::Person->plain() says]
+#   $h->{payers}    [what Chaos::Payer->plain() says]
 #   $h->{nameless}  buys whose id nobody knows: [{ a, u, q, kind }]
 #   Chaos::History::outcome($id)    its best answer: yes back no unknown not
 
@@ -93,7 +94,7 @@ sub fold {
     my ($class, @events) = @_;
 
     my $self = bless { calls => [], epochs => {}, ids => {}, nameless => [],
-                       people => [] }, $class;
+                       people => [], payers => [] }, $class;
     my %call;
 
     foreach my $e (@events) {
@@ -105,6 +106,9 @@ sub fold {
 
         } elsif ($e->{ev} eq 'person') {
             push @{$self->{people}}, $e;
+
+        } elsif ($e->{ev} eq 'payer') {
+            push @{$self->{payers}}, $e;
 
         } elsif ($e->{ev} eq 'epoch') {
             push @{$self->{epochs}{$e->{a}}}, $e;

@@ -135,7 +135,7 @@ sub settle {
 
         if ($e->{ev} eq 'person') {
             push @people, Chaos::Person->from($e);
-        } else {
+        } elsif (($e->{of} // '') ne 'payer') {
             push @wrong, [@$e{qw(kind text)}];
         }
     }

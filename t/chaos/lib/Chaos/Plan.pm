@@ -10,8 +10,11 @@ package Chaos::Plan;
 #       faults      [{ at_ms, for_ms, kind, target, args }, ...]
 #       ops         { seed, weights => { buy => .., again => .., ... },
 #                     max (operations at most, 0: no limit), clients, users,
-#                     people (owners of accounts) }
-#       activities  [{ stock, limit, pay_seconds }, ...]
+#                     people (owners of accounts), payers }
+#       activities  [{ stock, limit, pay_seconds, for_payers, roomy }, ...]
+#                   roomy: neither stock nor limit ends before the round
+#       late        revive | refund: what comes of payments that are late
+#       stocks      [units of ordinary products]
 #   }
 #
 # At most max_faults last at once, without limit in a storm.  new(%o) takes
@@ -31,7 +34,10 @@ our @EDGES = qw(a-redis b-redis d1-redis d2-redis d1-mysql d2-mysql a-mysql
 our %POINTS = (
     W => [qw(W1 W2 W3 W4 W5 W6 W8)],
     D => [qw(D1 D2 D3 D4 D5 D6 D7 D8 D9 D10)],
-    C => [qw(C1 C2 C3 C4 C6 C6)],
+    C => [qw(C1 C2 C3 C4 C6 C6 C7)],
+    K => [qw(K1 K2 K3 K4 K6 K7 K8)],            # the cashier
+    T => [qw(T1 T2 T3 T4)],                     # the teller
+    O => [qw(O1 O2 O3 O4 O5 O6 O7 O8)],         # ordinary orders
 );
 
 # how often in 30 s, times ten
@@ -55,8 +61,12 @@ sub new {
         max_faults => $storm ? 8 : $rnd->range(1, 3),
     }, $class;
 
-    $self->{activities} = activities($rnd);
+    $self->{activities} = activities($rnd,
+                                     Chaos::Rand->new($o{seed}, 'late'));
+    $self->{late} = Chaos::Rand->new($o{seed}, 'rule')->chance(40)
+        ? 'refund' : 'revive';
     $self->{ops} = ops($rnd, $o{seed});
+    $self->{stocks} = [5, 60];
     $self->{faults} = $self->faults(Chaos::Rand->new($o{seed}, 'faults'),
                                     $o{only});
 
@@ -76,7 +86,7 @@ sub lines {
 
 
 sub activities {
-    my ($rnd) = @_;
+    my ($rnd, $late) = @_;
 
     my @all = map {
         { stock => $_, limit => $rnd->pick(1, 1, 2), pay_seconds => 1800 }
@@ -86,6 +96,14 @@ sub activities {
     push @all, { stock => 7, limit => 1, pay_seconds => 2 }
         if $rnd->chance(30);
 
+    # for who pays: there is time, there is none
+    push @all, map { { stock => $_->[0], limit => 2, pay_seconds => $_->[1],
+                       for_payers => 1 } } [40, 1800], [20, 2];
+
+    # what came too late must not want for units then
+    @{$all[-1]}{qw(stock limit roomy pay_seconds)} = (400, 12, 1, 1)
+        if $late->chance(60);
+
     return \@all;
 }
 
@@ -94,7 +112,8 @@ sub ops {
     my ($rnd, $seed) = @_;
 
     return {
-        seed => $seed, clients => 60, users => 300, people => 12, max => 0,
+        seed => $seed, clients => 60, users => 300, people => 12, payers => 16,
+        max => 0,
         weights => {
             buy => 40, again => $rnd->range(5, 20),
             double => $rnd->range(2, 10), poll => 10,
@@ -225,7 +244,8 @@ sub choose_clock {
 sub choose_failpoint {
     my ($f, $rnd) = @_;
 
-    my $set = $rnd->weighted(W => 20, D => 50, C => 30);
+    my $set = $rnd->weighted(W => 20, D => 40, C => 25, K => 12,
+                             T => 12, O => 8);
     my @actions = qw(kill sleep error);
 
     $f->{target} = $rnd->pick(@{$POINTS{$set}});

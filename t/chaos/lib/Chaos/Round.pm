@@ -21,7 +21,9 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use Chaos::Check;
+use Chaos::Ears;
 use Chaos::Nemesis;
+use Chaos::Payers;
 use Chaos::People;
 use Chaos::Work;
 use Chaos::World;
@@ -61,6 +63,8 @@ sub run {
                       keys %{$w->logs()} };
     $self->prepare();
 
+    $self->{ears} = Chaos::Ears->start($w, $self->{plan});
+
     my $clients = $self->clients();
 
     $n->run();
@@ -72,14 +76,20 @@ sub run {
     # what follows would only say the same again
     $self->recover() or return;
     Chaos::Work->resolve_unknown($w, $history, $self->{plan});
+    Chaos::Early->again($w, Chaos::Payers::users($self->{plan}))
+        if $n->{lost};
     $self->calm() or return;
+    $self->count_failed();
+    $self->listeners();
 
     push @{$self->{wrong}}, Chaos::Check->run(
         world => $w, plan => $plan, history => $history,
         storm => $plan->{storm}, lost => $n->{lost},
         shifted => $n->{shifted}),
         Chaos::People->settle($w, $history, lost => $n->{lost},
-                              shifted => $n->{shifted});
+                              shifted => $n->{shifted}),
+        Chaos::Payers->settle($w, $history, $self->{plan},
+                              lost => $n->{lost}, shifted => $n->{shifted});
     $self->read_logs();
 }
 
@@ -100,6 +110,8 @@ sub prepare {
                                 pay_seconds => $a->{pay_seconds}, wait => 0);
     }
 
+    $w->late_payment($plan->{late});
+    Chaos::Payers->prepare($w, $plan);
     $w->wait_loaded($_->{id}) foreach @{$plan->{activities}};
 }
 
@@ -117,7 +129,8 @@ sub clients {
 
     my $rc = eval {
         Chaos::Work->run(world => $w, plan => $self->{plan},
-                         history => $self->{history});
+                         history => $self->{history},
+                         ears => $self->{ears});
         1;
     };
 
@@ -258,7 +271,56 @@ sub noise {
         return "{a:$id}s: lag " . ($g{lag} // '?') if $g{lag} // 1;
     }
 
-    return '';
+    return Chaos::Payers->noise($w, $self->{plan});
+}
+
+
+# refunds of the provider, each until an operator let it begin again; and what
+# came of late payments
+
+sub count_failed {
+    my ($self) = @_;
+
+    my $n = $self->{world}->value("SELECT COUNT(*) FROM alarm WHERE kind = "
+        . "'refund_failed' AND id > ?", $self->{plan}{mark}{alarm});
+
+    my %late = (late => 'p.state = 7', revived => 'p.state = 2');
+
+    $self->{nemesis}{hits}{'refund failed'} += $n if $n;
+
+    foreach my $what (keys %late) {
+        $n = $self->{world}->value('SELECT COUNT(*) FROM payment p JOIN '
+            . "order_log l ON l.order_no = p.order_no WHERE $late{$what} AND "
+            . 'l.from_status = ? AND l.to_status = ? AND p.user_id BETWEEN ? '
+            . 'AND ?', $what eq 'late' ? (1, 5) : (5, 2),
+            Chaos::Payers::users($self->{plan}));
+        $self->{nemesis}{hits}{"payment $what"} += $n if $n;
+    }
+}
+
+
+# who listens sees by now what is so
+
+sub listeners {
+    my ($self) = @_;
+
+    my ($w, $plan, $n) = @$self{qw(world plan nemesis)};
+    my %now = (
+        orders => { map { $_->{order_no} => $_ } $w->sql(
+            'SELECT order_no, status, version FROM orders WHERE user_id '
+            . 'BETWEEN ? AND ?', Chaos::Payers::users($plan)) },
+        activities => { map {
+            my %m = $w->redis()->hgetall("{a:$_->{id}}m");
+            defined $m{remain} ? ($_->{id} => { left => $m{remain},
+                                                total => $m{total} }) : ();
+        } @{$plan->{activities}} },
+    );
+
+    # a number of which no row is there, asked by who is an hour ahead
+    push @{$self->{wrong}}, map { "E $_->[1]" }
+        grep { !($_->[0] eq 'live' && $n->{shifted})
+               && !($_->[0] eq 'lost' && ($n->{lost} || $n->{shifted})) }
+        $self->{ears}->settle(\%now);
 }
 
 
@@ -308,6 +370,8 @@ sub result {
 
     my ($w, $n) = @$self{qw(world nemesis)};
 
+    $self->{ears}->end() if $self->{ears};
+
     if (!@{$self->{wrong}}) {
         eval { $self->retire(); 1 }
             or push @{$self->{wrong}}, "harness: retire: $@";
@@ -316,6 +380,9 @@ sub result {
     $self->keep() if @{$self->{wrong}};
 
     my $sum = eval { Chaos::Work->summary($self->{history}) } || {};
+    my $heard = $self->{ears} ? $self->{ears}{did} || {} : {};
+
+    $sum->{answers}{"ear: $_"} = $heard->{$_} foreach keys %$heard;
 
     return {
         seed => $self->{plan}{seed}, ok => @{$self->{wrong}} ? 0 : 1,
@@ -329,8 +396,8 @@ sub result {
 }
 
 
-# the next rounds need not carry them along: the controller unloads what is
-# over and settled
+# the next rounds need not carry them along: what waits is paid, as far as
+# rows tell, and the controller unloads what is over and settled
 
 sub retire {
     my ($self) = @_;
@@ -339,8 +406,9 @@ sub retire {
     my $in = 'IN (' . join(', ', $self->{canary}, map { $_->{id} }
                            @{$self->{plan}{activities}}) . ')';
 
-    $w->do('UPDATE orders SET status = 2, stock_state = 4, paid_ms = '
-           . "granted_ms WHERE activity_id $in AND stock_state = 0");
+    RushTest::Data::paid($w, sprintf
+        "(activity_id $in OR user_id BETWEEN %d AND %d)",
+        Chaos::Payers::users($self->{plan}));
     $w->do('UPDATE seckill_activity SET start_ms = start_ms - 200000000, '
            . 'stop_ms = stop_ms - 200000000, rev = rev + 1 '
            . "WHERE id $in");
@@ -385,6 +453,20 @@ sub tables {
             $w->redis()->hgetall("{a:$id}$_") }) . "\n" foreach qw(m u o);
         $text .= "stream " . $json->encode($_) . "\n"
             foreach $w->redis()->xrange("{a:$id}s", '-', '+');
+    }
+
+    my $of = sprintf 'user_id BETWEEN %d AND %d',
+        Chaos::Payers::users($self->{plan});
+    my $mine = "payment_id IN (SELECT id FROM payment WHERE $of)";
+    my %of = (orders => $of, order_log => $of, payment => $of, refund => $of,
+              payment_notice => $mine, sandbox_trade => $mine,
+              sandbox_refund => $mine, alarm => "kind LIKE 'pay%'");
+
+    $text .= "--- payers\n";
+
+    foreach my $table (sort keys %of) {
+        $text .= "$table " . $json->encode($_) . "\n"
+            foreach $w->sql("SELECT * FROM $table WHERE $of{$table}");
     }
 
     return $text;

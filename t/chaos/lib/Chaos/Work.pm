@@ -5,9 +5,10 @@ package Chaos::Work;
 # The buyers and the administrators of a round.  What they do follows from
 # the seed; what they ask and are told goes to the history.
 #
-#   Chaos::Work->run(world => $w, plan => $p, history => $file)
+#   Chaos::Work->run(world => $w, plan => $p, history => $file, ears => $e)
 #       for run_ms of the plan, in a process of its own; plan: see Chaos::Plan,
-#       with { activities => [{ id, stock, limit, .. }], ops => { first_user } }
+#       with { activities => [{ id, stock, limit, .. }], ops => {
+#       first_user } }; ears: Chaos::Ears, told of orders
 #   Chaos::Work->resolve_unknown($w, $file, $plan)
 #       after healing: what is paused goes on, every unknown id is asked for
 #       until its outcome is definite, every order until its row is there
@@ -22,6 +23,7 @@ use Time::HiRes qw(time);
 use Chaos::Answer;
 use Chaos::Client;
 use Chaos::History;
+use Chaos::Payers;
 use Chaos::People;
 use Chaos::Rand;
 
@@ -38,7 +40,7 @@ sub new {
     my ($w, $plan) = @o{qw(world plan)};
 
     return bless {
-        world => $w, plan => $plan, ops => $plan->{ops},
+        world => $w, plan => $plan, ops => $plan->{ops}, ears => $o{ears},
         h => Chaos::History->append($o{history}),
         http => Chaos::Client->new(nodes => $w->nodes()),
         ids => [], orders => [], left => $plan->{ops}{max} || 1e9,
@@ -58,6 +60,11 @@ sub run {
     my $start = time();
 
     $self->{end} = $start + $self->{plan}{run_ms} / 1000;
+
+    my $payers = Chaos::Payers->new(
+        work => $self, names => "c$self->{ops}{first_user}");
+
+    $payers->start($self->{ops}{payers} // 0);
     $self->watch_epochs();
     $self->client($_, $start) foreach 1 .. $self->{ops}{clients};
 
@@ -71,6 +78,7 @@ sub run {
     }
 
     $people->leave($self->{h});
+    $payers->leave($self->{h});
     $self->{h}->flush();
 }
 
@@ -127,7 +135,8 @@ sub new_buy {
     my ($self, $c) = @_;
 
     my $rnd = $c->{rnd};
-    my $a = $rnd->pick(@{$self->{plan}{activities}});
+    my $a = $rnd->pick(grep { !$_->{for_payers} }
+                       @{$self->{plan}{activities}});
     my $user = $self->{ops}{first_user} + $rnd->below($self->{ops}{users});
     my $q = $a->{limit} > 1 ? $rnd->pick(1, 1, 2) : 1;
 
@@ -185,7 +194,7 @@ sub do_resolve {
     my $id = $self->recent($c, $self->{ids}) or return 0;
 
     $self->ask($c, { op => 'resolve', a => $id->{a}, u => $id->{u},
-                     id => $id->{id} }, $done);
+                     id => $id->{id}, payer => $id->{payer} }, $done);
     return 1;
 }
 
@@ -296,7 +305,7 @@ sub prepare {
 
     return ($node, $bytes, sub {
         $self->answered($what, $i, @_);
-        $done->();
+        $done->(@_);
     });
 }
 
@@ -315,7 +324,10 @@ sub answered {
     $self->{over}{$what->{order}} = 1
         if $what->{op} eq 'cancel' && $ret->{kind} eq 'done';
 
-    if ($ret->{kind} eq 'yes' && !$self->{known}{$ret->{order}}++) {
+    # who pays it is the only one to cancel it
+    if ($ret->{kind} eq 'yes' && !$what->{payer}
+        && !$self->{known}{$ret->{order}}++)
+    {
         $self->remember('orders', { a => $what->{a}, u => $what->{u},
                                     order => $ret->{order} });
     }
@@ -493,8 +505,12 @@ sub summary {
     $answers{"$_->{op} " . ($_->{ret} ? $_->{ret}{kind} : 'none')}++
         foreach @{$h->{calls}};
 
-    foreach my $did (map { $_->{did} || {} } @{$h->{people}}) {
-        $answers{"owner: $_"} += $did->{$_} foreach keys %$did;
+    foreach my $who (qw(people payers)) {
+        my $name = $who eq 'people' ? 'owner' : 'payer';
+
+        foreach my $did (map { $_->{did} || {} } @{$h->{$who}}) {
+            $answers{"$name: $_"} += $did->{$_} foreach keys %$did;
+        }
     }
 
     return { ops => scalar @{$h->{calls}}, answers => \%answers };

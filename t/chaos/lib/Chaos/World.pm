@@ -16,6 +16,7 @@ package Chaos::World;
 #                       RushTest, by ways that no fault touches
 #   $w->logs()          { name => path }
 #   $w->name('a')       'nginx': what RushTest calls it; also b, d1, d2
+#   $w->late_payment($rule)     of the consumers, by starting them again
 #   $w->launch($name)   starts it, does not wait until it serves
 #   $w->serves($name)
 #   $w->end($keep)      stops all; removes the directory if not $keep
@@ -28,6 +29,7 @@ use Time::HiRes qw(sleep time);
 
 use RushTest;
 
+use Chaos::Forger;
 use Chaos::Nginx;
 use Chaos::Plan;
 use Chaos::Proxy;
@@ -52,6 +54,12 @@ use constant SLOW_CONSUMER => {
                     trim_interval => 1, trim_keep => 5 },
     redis => { connect_timeout => 1000, timeout => 2000 },
     mysql => { connect_timeout => 1000, timeout => 3000 },
+    # an hour of a schedule is six seconds
+    pay => { minute => 100, poll => 100, connect_timeout => 200,
+             timeout => 500, retry_min => 50,
+             retry_max => 500 },
+    sandbox => { enabled => 1 },
+    cashier => { sweep => 100, late_payment => 'revive' },
 };
 
 
@@ -64,6 +72,7 @@ sub new {
 
     $self->{build} = $o{build} if $o{build};
     $alive{$self->{dir}} = $self;
+    $self->{forger} = Chaos::Forger->new($self->{dir});
     $self->{client_port}{$_} = RushTest::Backend::free_port()
         foreach qw(a b);
 
@@ -187,7 +196,10 @@ sub nginx_options {
              zones => ZONES, level => 'info',
              extra_main => "worker_shutdown_timeout 5s;\n"
                            . "env LD_PRELOAD;\nenv FAKETIME;\n",
-             extra_http => 'user_bcrypt_cost 4;',
+             extra_http => 'user_bcrypt_cost 4; seckill_pay_channels sandbox; '
+                           . 'rush_events heartbeat=300ms '
+                           . 'user=100 address=10000; '
+                           . $self->{forger}->conf(),
              mysql_args => 'timeout=2s', %o };
 }
 
@@ -246,6 +258,30 @@ sub launch {
     local $d->{env} = { %{$d->{env}}, %env };
 
     $d->start();
+}
+
+
+sub late_payment {
+    my ($self, $rule) = @_;
+
+    my @all = qw(consumer consumer2);
+
+    return if ($self->{late} // 'revive') eq $rule;
+
+    foreach my $name (@all) {
+        my $file = "$self->{dir}/$name.conf";
+        my $text = RushTest::slurp($file);
+
+        $text =~ s/^late_payment = \K\w+$/$rule/m
+            or die "no late_payment in $file\n";
+        $self->daemon($name)->stop();
+        delete $self->daemon($name)->{status};
+        RushTest::spew($file, $text);
+        $self->launch($name);
+    }
+
+    $self->await($_) foreach @all;
+    $self->{late} = $rule;
 }
 
 
