@@ -138,7 +138,8 @@ subtest 'create' => sub {
                0, 1, 1800, 'draft', 1], 'a draft with defaults');
     ok(!$d->{warm}, 'not warm');
     # the controller may have looked at it by now
-    is_deeply({ %{get($id)}, applied => $d->{applied} }, $d, 'read');
+    is_deeply({ %{get($id)}, map { $_ => $d->{$_} } qw(applied applied_rev) },
+              $d, 'read');
     is($t->value('SELECT price FROM seckill_price WHERE activity_id = ? AND '
                  . 'price_ver = 1', $id), 500, 'its price is kept');
 
