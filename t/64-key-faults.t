@@ -43,6 +43,16 @@ sub rows {
 }
 
 
+sub begun {
+    my ($title) = @_;
+
+    ok($t->wait_for(sub {
+        grep { $t->value("SELECT COUNT(*) FROM $_ WHERE fields LIKE ?",
+                         "%\"$title\"%") } qw(audit_inbox audit_log)
+    }, 5, 'the intent'), 'it has begun');
+}
+
+
 sub request {
     my ($title, $key) = @_;
     return (method => 'POST', path => $products, admin => 1, key => $key,
@@ -308,11 +318,11 @@ subtest 'the answer cannot be kept' => sub {
     my $lost = counter('idem_lost_total', $short);
 
     make(title(), 'warm', node => $short);
-    $mysql->delay(300);
+    $mysql->delay(150);     # of some seven answers, in less than the lock
     my $s = send_it(request($title, 'unkept'), node => $short);
 
     # a record alone says nothing about the answer of Redis
-    ok($t->wait_for(sub { rows($title) }, 5, 'the row'), 'it runs');
+    begun($title);
     $redis->silence();
     my $r = answer($s);
     is("$r->{status} $r->{code}", '200 0', 'made, and told');
@@ -383,10 +393,7 @@ subtest 'a client that leaves after a first wait' => sub {
             sleep 0.02;
             return counter('revoke_asked_total') > $asked;
         }, 15, 'a look'), 'unsure');
-        ok($t->wait_for(sub {
-            grep { $t->value("SELECT COUNT(*) FROM $_ WHERE fields LIKE ?",
-                             "%\"$title\"%") } qw(audit_inbox audit_log)
-        }, 5, 'the intent'), 'it has begun');
+        begun($title);
         close $s;
         ok($t->wait_for(sub { rows($title) }, 5, 'the row'), 'finished');
         healed();
@@ -400,7 +407,7 @@ subtest 'a worker is killed' => sub {
 
     make(title(), 'warm', node => $short);
     local $RushTest::Mode::still = 1;
-    $mysql->delay(300);
+    $mysql->delay(150);
     my $s = send_it(request($title, 'killed'), node => $short);
     ok($t->wait_for(sub { rows($title) }, 10, 'the row'), 'made');
 
