@@ -24,15 +24,13 @@ sub user { return RushTest::Sale::user() }
 
 
 # so many more than may wait, all at once; Redis stands still until they were
-# turned away, and sub was called
+# turned away, and sub was called: a worker waits for it for a second
 
 sub crowd {
     my ($s, $n, $sub) = @_;
 
     my @buyers = map { my $u = user(); [$u, "k$u"] } 1 .. $WAITING + $n;
     my $crowded = RushTest::Sale::counter($t, 'buy_crowded_total');
-
-    $t->pause('redis');
 
     my $pid = RushTest::Sale::later(0, sub {
         delete $t->{http};          # that is the other process'
@@ -43,7 +41,7 @@ sub crowd {
         $sub->() if $sub;
         $t->resume('redis');
     });
-    my @r = $s->burst(\@buyers, sync => 1);
+    my @r = $s->burst(\@buyers, sync => sub { $t->pause('redis') });
 
     waitpid $pid, 0;
 

@@ -331,7 +331,8 @@ sub send_some {
 }
 
 
-# sync: all requests stand but for their last byte, now these leave together
+# sync: all requests stand but for their last byte, now these leave together;
+# what has to be done just before that is done now
 
 sub let_go {
     my ($run) = @_;
@@ -339,6 +340,8 @@ sub let_go {
     my @held = @{$run->{held}};
 
     return if @held < $run->{left} || !@held;
+
+    $run->{o}{sync}->() if ref $run->{o}{sync};
 
     foreach my $c (@held) {
         syswrite $c->{s}, delete $c->{last};
