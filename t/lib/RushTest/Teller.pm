@@ -21,6 +21,8 @@ package RushTest::Teller;
 #   refund_is($t, $id, $state, $name)
 #   calls($t, $op)       calls of the stand-in
 #   now_due($t, $table)  all rows are due at once
+#   not_due($t)          nothing that is open is asked about any more: what
+#                        follows has the stand-in to itself
 #   gauges($t, $name)    { 'pay_calls_total{...}' => n }
 
 use warnings;
@@ -35,7 +37,7 @@ use RushTest::Grant qw(soon);
 use RushTest::Provider;
 
 our @EXPORT = qw(asked hint state params becomes refunded refund_is calls
-                 now_due gauges);
+                 now_due not_due gauges);
 
 our %CHANNEL = (wechat_native => [1, 1], wechat_jsapi => [2, 1],
                 wechat_h5 => [3, 1], alipay_page => [4, 2],
@@ -211,6 +213,12 @@ sub calls {
 sub now_due {
     my ($t, $table) = @_;
     $t->do('UPDATE ' . ($table // 'payment') . ' SET next_ms = 0');
+}
+
+
+sub not_due {
+    my ($t) = @_;
+    $t->do("UPDATE $_ SET next_ms = 9e15") foreach qw(payment refund);
 }
 
 
