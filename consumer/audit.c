@@ -37,7 +37,9 @@ static int rush_audit_states(rush_audit_t *audit);
 static int rush_audit_limit(rush_audit_t *audit, const rush_wish_t *wish);
 static int rush_audit_redis(rush_audit_t *audit);
 static int rush_audit_rest(rush_audit_t *audit);
+static int rush_audit_loaded(rush_audit_t *audit, int *loaded);
 static int rush_sums_read(rush_audit_t *audit, rush_sums_t *sums);
+static int rush_sums_moving(rush_audit_t *audit, rush_sums_t *sums);
 static int rush_sums_ledger(rush_audit_t *audit, rush_sums_t *sums);
 static void rush_sums_check(rush_audit_t *audit, const rush_sums_t *sums,
     int64_t units);
@@ -189,15 +191,15 @@ rush_audit_limit(rush_audit_t *audit, const rush_wish_t *wish)
 static int
 rush_audit_redis(rush_audit_t *audit)
 {
-    int          try;
+    int          try, loaded;
     int64_t      units;
     rush_sums_t  before, after;
 
-    if (rush_sums_read(audit, &before) != RUSH_OK) {
+    if (rush_audit_loaded(audit, &loaded) != RUSH_OK) {
         return RUSH_ERROR;
     }
 
-    if (before.meta.epoch == 0) {
+    if (!loaded) {
         audit->wrong++;
         rush_audit_tell(audit, "I9", "it is not loaded");
         return RUSH_OK;
@@ -208,6 +210,20 @@ rush_audit_redis(rush_audit_t *audit)
     }
 
     for (try = 0; try < RUSH_AUDIT_TRIES; try++) {
+
+        if (try > 0 && rush_audit_wait(audit)) {
+            return RUSH_ERROR;
+        }
+
+        /* the sums are dear: not before they may agree */
+
+        if (rush_sums_moving(audit, &before) != RUSH_OK) {
+            return RUSH_ERROR;
+        }
+
+        if (before.ops || before.queue) {
+            continue;
+        }
 
         if (rush_sums_read(audit, &before) != RUSH_OK
             || rush_audit_units(audit, &units) != RUSH_OK
@@ -222,10 +238,31 @@ rush_audit_redis(rush_audit_t *audit)
             rush_sums_check(audit, &after, units);
             return RUSH_OK;
         }
+    }
 
-        if (rush_audit_wait(audit)) {
+    return RUSH_OK;
+}
+
+
+/* the controller may be at it */
+
+static int
+rush_audit_loaded(rush_audit_t *audit, int *loaded)
+{
+    int          try;
+    rush_meta_t  meta;
+
+    *loaded = 0;
+
+    for (try = 0; try < RUSH_AUDIT_TRIES && !*loaded; try++) {
+
+        if ((try > 0 && rush_audit_wait(audit))
+            || rush_meta_read(audit->ctl, audit->id, &meta) != RUSH_OK)
+        {
             return RUSH_ERROR;
         }
+
+        *loaded = (meta.epoch != 0);
     }
 
     return RUSH_OK;
@@ -235,16 +272,23 @@ rush_audit_redis(rush_audit_t *audit)
 static int
 rush_sums_read(rush_audit_t *audit, rush_sums_t *sums)
 {
-    rush_queue_t        queue;
-    rush_controller_t  *ctl;
-
-    ctl = audit->ctl;
-
     if (rush_sums_ledger(audit, sums) != RUSH_OK
-        || rush_audit_count(audit, RUSH_CTL_SQL_OPS_OPEN, &sums->ops)
-           != RUSH_OK
-        || rush_meta_read(ctl, audit->id, &sums->meta) != RUSH_OK
-        || rush_queue_read(ctl, audit->id, &queue) != RUSH_OK)
+        || rush_meta_read(audit->ctl, audit->id, &sums->meta) != RUSH_OK)
+    {
+        return RUSH_ERROR;
+    }
+
+    return rush_sums_moving(audit, sums);
+}
+
+
+static int
+rush_sums_moving(rush_audit_t *audit, rush_sums_t *sums)
+{
+    rush_queue_t  queue;
+
+    if (rush_audit_count(audit, RUSH_CTL_SQL_OPS_OPEN, &sums->ops) != RUSH_OK
+        || rush_queue_read(audit->ctl, audit->id, &queue) != RUSH_OK)
     {
         return RUSH_ERROR;
     }

@@ -19,7 +19,7 @@
 
 
 #define RUSH_BOOKS_TRIES   3
-#define RUSH_BOOKS_RECENT  (2 * RUSH_PAY_DAY)   /* for the controller */
+#define RUSH_BOOKS_RECENT  (2 * RUSH_PAY_DAY)   /* for the auditor */
 #define RUSH_BOOKS_LATE    600000       /* ms, a late payment may wait */
 
 
@@ -102,43 +102,25 @@ static const rush_book_t  rush_books_list[] = {
 
 
 int
-rush_books(rush_audit_t *audit)
+rush_books(rush_audit_t *audit, int recent)
 {
-    size_t  i;
+    size_t   i;
+    int64_t  since;
+
+    since = recent ? rush_now() - RUSH_BOOKS_RECENT : 0;
 
     for (i = 0; i < RUSH_BOOKS; i++) {
 
+        if (recent && rush_books_list[i].whole) {
+            continue;
+        }
+
         if (rush_stopping(audit->ctl->daemon)
-            || rush_book_check(audit, &rush_books_list[i], 0) != RUSH_OK)
+            || rush_book_check(audit, &rush_books_list[i], since) != RUSH_OK)
         {
             return RUSH_ERROR;
         }
     }
-
-    return RUSH_OK;
-}
-
-
-int
-rush_books_next(rush_audit_t *audit, size_t *next)
-{
-    size_t  i;
-
-    i = *next;
-
-    while (i < RUSH_BOOKS && rush_books_list[i].whole) {
-        i++;
-    }
-
-    if (i < RUSH_BOOKS
-        && rush_book_check(audit, &rush_books_list[i],
-                           rush_now() - RUSH_BOOKS_RECENT)
-           != RUSH_OK)
-    {
-        return RUSH_ERROR;
-    }
-
-    *next = i + 1 < RUSH_BOOKS ? i + 1 : 0;
 
     return RUSH_OK;
 }

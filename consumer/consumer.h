@@ -510,6 +510,11 @@ int rush_stream_group(rush_daemon_t *d, rush_redis_t *rd, rush_db_t *db,
 int rush_controller_run(rush_daemon_t *d);
 
 
+/* auditor.c: thread body */
+
+int rush_auditor_run(rush_daemon_t *d);
+
+
 /* ordinary.c: thread body */
 
 int rush_ordinary_run(rush_daemon_t *d);

@@ -23,8 +23,7 @@ static void rush_controller_tick(rush_controller_t *ctl);
 static void rush_controller_users(rush_controller_t *ctl);
 static int rush_controller_gate(rush_controller_t *ctl);
 static int rush_controller_stock(rush_controller_t *ctl);
-static int rush_controller_compare(rush_controller_t *ctl);
-static int rush_controller_books(rush_controller_t *ctl);
+static int rush_controller_repair(rush_controller_t *ctl);
 static int rush_controller_due(int64_t *next, int64_t period);
 
 
@@ -116,7 +115,6 @@ rush_controller_lock(rush_controller_t *ctl)
     ctl->lock_generation = rush_db_generation(ctl->db);
     ctl->run_id[0] = '\0';
     ctl->revoked_ms = 0;
-    ctl->books = 0;
 
     return 1;
 }
@@ -173,7 +171,7 @@ rush_controller_tick(rush_controller_t *ctl)
         return;
     }
 
-    (void) rush_controller_compare(ctl);
+    (void) rush_controller_repair(ctl);
 }
 
 
@@ -243,91 +241,35 @@ rush_controller_stock(rush_controller_t *ctl)
 }
 
 
-/* what administrators asked for, and from time to time all */
+/* what administrators asked for; auditor.c looks at all */
 
 static int
-rush_controller_compare(rush_controller_t *ctl)
+rush_controller_repair(rush_controller_t *ctl)
 {
-    int            all;
-    size_t         i, found;
-    rush_audit_t   audit;
-    rush_wish_t    wish;
-    rush_param_t   param;
-    rush_daemon_t  *d;
+    size_t        i;
+    rush_audit_t  audit;
+    rush_wish_t   wish;
+    rush_param_t  param;
 
-    d = ctl->daemon;
+    for (i = 0; i < ctl->n && !rush_stopping(ctl->daemon); i++) {
 
-    all = d->conf.reconcile != 0
-          && rush_controller_due(&ctl->next_reconcile,
-                                 d->conf.reconcile * 1000000);
-    found = 0;
-
-    for (i = 0; i < ctl->n && !rush_stopping(d); i++) {
-
-        if (!ctl->wishes[i].repair && !all) {
+        if (!ctl->wishes[i].repair) {
             continue;
         }
 
         /* this tick may have changed the row */
 
         if (rush_wish_read(ctl, ctl->wishes[i].id, &wish) != RUSH_OK
-            || rush_reconcile(ctl, &wish, wish.repair != 0, NULL, &audit)
-               != RUSH_OK)
+            || rush_reconcile(ctl, &wish, 1, NULL, &audit) != RUSH_OK)
         {
             return RUSH_ERROR;
         }
 
-        found += audit.found;
+        param = rush_p_int(wish.id);
 
-        if (wish.repair) {
-            param = rush_p_int(wish.id);
-
-            if (rush_ctl_run(ctl, REPAIR_DONE, &param, 1, NULL) != RUSH_OK) {
-                return RUSH_ERROR;
-            }
+        if (rush_ctl_run(ctl, REPAIR_DONE, &param, 1, NULL) != RUSH_OK) {
+            return RUSH_ERROR;
         }
-    }
-
-    if (rush_stopping(d)) {
-        return RUSH_OK;
-    }
-
-    if (all) {
-        ctl->differ = found;
-
-        if (!ctl->books) {
-            ctl->books = 1;
-            ctl->book = 0;
-            ctl->books_differ = 0;
-        }
-    }
-
-    return ctl->books ? rush_controller_books(ctl) : RUSH_OK;
-}
-
-
-/* one question a tick: a sale that is to stop, or a Redis that has come back,
- * does not wait for all of them */
-
-static int
-rush_controller_books(rush_controller_t *ctl)
-{
-    rush_audit_t  audit;
-
-    memset(&audit, 0, sizeof(rush_audit_t));
-    audit.ctl = ctl;
-
-    if (rush_books_next(&audit, &ctl->book) != RUSH_OK) {
-        ctl->books = 0;                 /* all of them, next time */
-        return RUSH_ERROR;
-    }
-
-    ctl->books_differ += audit.found;
-
-    if (ctl->book == 0) {
-        ctl->books = 0;
-        rush_stat_set(ctl->daemon, differences,
-                      ctl->differ + ctl->books_differ);
     }
 
     return RUSH_OK;

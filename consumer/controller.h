@@ -8,7 +8,8 @@
  * backlog, trim.c the length of the streams, revoked.c the revoked tokens,
  * erase.c what must not be kept, late.c payments of orders that waited no
  * more, dead_replay.c dead letters that are stored once more; audit.c and
- * held.c compare, books.c adds up, reconcile.c mends.
+ * held.c compare, books.c adds up, reconcile.c mends.  auditor.c compares all,
+ * in a thread of its own.
  * audit_log.c keeps the record of administrators.
  *
  * One process at a time works: it holds the MySQL lock 'rush_ctl.DATABASE',
@@ -100,17 +101,12 @@ typedef struct {
     int64_t           next_sweep;
     int64_t           next_trim;
     int64_t           next_erase;
-    int64_t           next_reconcile;
     int64_t           next_bans;
     int64_t           next_dead;
     int64_t           next_gate;        /* after a rebuild that failed */
     int64_t           late_after;       /* cursor: id of a payment */
-    size_t            differ;           /* found by the last comparison */
-    size_t            books_differ;     /* found in the books, so far */
-    size_t            book;             /* the next question about them */
     int64_t           revoked_ms;       /* MySQL was looked at, 0: never */
     uint64_t          revoked_told[RUSH_REVOKED_CELLS];
-    unsigned          books:1;          /* they are being gone through */
     unsigned          clock_bad:1;
     unsigned          clock_told:1;
     unsigned          orders_told:1;    /* their backlog */
@@ -255,12 +251,9 @@ void rush_audit_tell(rush_audit_t *audit, const char *rule,
 /* before a second look at what differs; true: the end */
 int rush_audit_wait(const rush_audit_t *audit);
 
-/* books.c: what was paid and given back, of all orders.  audit->id is 0 */
-int rush_books(rush_audit_t *audit);
-
-/* one question after the other, about what is younger than two days: *next 0
- * is the first one, and 0 again behind the last.  Each may take a second */
-int rush_books_next(rush_audit_t *audit, size_t *next);
+/* books.c: what was paid and given back, of all orders; recent: of what is
+ * younger than two days.  audit->id is 0 */
+int rush_books(rush_audit_t *audit, int recent);
 
 /* held.c: every buyer of one activity, both sides */
 int rush_audit_holds(rush_audit_t *audit);

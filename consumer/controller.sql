@@ -157,16 +157,15 @@ FROM orders FORCE INDEX (u_req) WHERE user_id = ? AND activity_id = ?;
 
 -- name: ledger
 SELECT a.total, a.sold,
-    (SELECT COALESCE(SUM(o.qty), 0) FROM orders o
-     WHERE o.activity_id = a.id AND o.stock_state IN (0, 1, 4)),
-    (SELECT COUNT(*) FROM orders o
-     WHERE o.activity_id = a.id AND o.stock_state = 2)
-FROM seckill_activity a WHERE a.id = ?;
+    COALESCE(SUM(IF(o.stock_state IN (0, 1, 4), o.qty, 0)), 0),
+    COALESCE(SUM(o.stock_state = 2), 0)
+FROM seckill_activity a LEFT JOIN orders o ON o.activity_id = a.id
+WHERE a.id = ? GROUP BY a.id, a.total, a.sold;
 
 -- name: ledger_limit
-SELECT user_id, SUM(qty) FROM orders
-WHERE activity_id = ? AND live_user IS NOT NULL
-GROUP BY user_id HAVING SUM(qty) > ? LIMIT 100;
+SELECT live_user, SUM(qty) FROM orders FORCE INDEX (u_live)
+WHERE activity_id = ? AND live_user > 0
+GROUP BY live_user HAVING SUM(qty) > ? LIMIT 100;
 
 -- name: bad_states
 SELECT order_no, status, stock_state FROM orders

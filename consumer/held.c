@@ -19,6 +19,7 @@
 
 
 typedef struct {
+    rush_daemon_t   *daemon;
     rush_lines_t    *lines;
     int64_t          user;              /* of the last live order */
     int64_t          units;             /* of this user */
@@ -119,6 +120,10 @@ rush_held_redis(rush_audit_t *audit, rush_lines_t *lines)
     a = &audit->ctl->args;
 
     do {
+        if (rush_stopping(audit->ctl->daemon)) {
+            return RUSH_ERROR;
+        }
+
         rush_arg_text(a, "HSCAN");
         rush_arg_key(a, audit->id, 'u');
         rush_arg_text(a, cursor);
@@ -163,6 +168,7 @@ rush_held_mysql(rush_audit_t *audit, rush_lines_t *lines)
     rush_ledger_side_t  side;
 
     memset(&side, 0, sizeof(rush_ledger_side_t));
+    side.daemon = audit->ctl->daemon;
     side.lines = lines;
 
     if (rush_orders_read(audit->ctl, audit->id, rush_held_order, &side)
@@ -187,11 +193,7 @@ rush_held_order(void *data, int64_t user, const rush_str_t *req,
                    (char *) req->data, qty == 0 ? "-" : "",
                    (char *) order_no->data);
 
-    if (qty == 0) {
-        return RUSH_OK;
-    }
-
-    if (user != side->user) {
+    if (qty > 0 && user != side->user) {
         rush_held_units(side);
         side->user = user;
         side->units = 0;
@@ -199,7 +201,7 @@ rush_held_order(void *data, int64_t user, const rush_str_t *req,
 
     side->units += qty;
 
-    return RUSH_OK;
+    return rush_stopping(side->daemon) ? RUSH_ERROR : RUSH_OK;
 }
 
 

@@ -24,7 +24,7 @@
 #include "store.h"
 
 
-#define RUSH_THREADS  (RUSH_MAX_WRITERS + 7)
+#define RUSH_THREADS  (RUSH_MAX_WRITERS + 8)
 
 
 typedef int (*rush_thread_pt)(void *data);
@@ -62,6 +62,7 @@ static int rush_start(rush_daemon_t *d, rush_thread_t *t, const char *name,
 static void *rush_thread(void *data);
 static int rush_thread_writer(void *data);
 static int rush_thread_controller(void *data);
+static int rush_thread_auditor(void *data);
 static int rush_thread_monitor(void *data);
 static int rush_thread_orders(void *data);
 static int rush_thread_courier(void *data);
@@ -358,6 +359,8 @@ rush_start_all(rush_daemon_t *d, rush_thread_t *threads,
         { "orders", rush_thread_orders, 1 },
         { "monitor", rush_thread_monitor, 1 },
         { "controller", rush_thread_controller, d->conf.controller != 0 },
+        { "auditor", rush_thread_auditor,
+          d->conf.controller != 0 && d->conf.reconcile != 0 },
         { "courier", rush_thread_courier, rush_courier_wanted(&d->conf) },
         { "wechat", rush_thread_asker, rush_wechat_wanted(&d->conf) },
         { "cashier", rush_thread_cashier, d->conf.cashier.enabled != 0 }
@@ -447,6 +450,13 @@ static int
 rush_thread_controller(void *data)
 {
     return rush_controller_run(data);
+}
+
+
+static int
+rush_thread_auditor(void *data)
+{
+    return rush_auditor_run(data);
 }
 
 

@@ -487,7 +487,7 @@ rush_cli_pass(rush_controller_t *ctl, int repair, int quiet,
     audit.ctl = ctl;
     audit.out = quiet ? NULL : stdout;
 
-    if (!quiet && rush_books(&audit) != RUSH_OK) {
+    if (!quiet && rush_books(&audit, 0) != RUSH_OK) {
         return RUSH_ERROR;
     }
 

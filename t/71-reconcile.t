@@ -3,7 +3,8 @@
 # Copyright (C) Rush
 #
 # rush-consumer --reconcile: what is planted is found, --dry-run changes
-# nothing, --repair mends with and without a controller.
+# nothing, --repair mends with and without a controller.  What looks from time
+# to time holds nobody up.
 
 use warnings;
 use strict;
@@ -13,6 +14,7 @@ use lib "$FindBin::Bin/lib";
 use RushTest;
 use RushTest::Grant;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $t = RushTest->new(nginx => 0, consumer_conf => { %{+FAST}, controller => {
     %{FAST->{controller}}, recheck => 20 } });
@@ -311,6 +313,40 @@ subtest 'repair by the controller' => sub {
             && !$t->value('SELECT repair FROM seckill_activity '
                           . 'WHERE id = ?', $sums)
     });
+};
+
+
+# somebody holds what no row knows: the comparison waits ten times before it
+# tells so
+
+subtest 'a sale does not wait for it' => sub {
+    my %slow = (RUSH_CONTROLLER_RECHECK => 3000,
+                RUSH_CONTROLLER_RECONCILE => 1);
+    my $env = $t->daemon('consumer')->{env};
+
+    $t->stop('consumer');
+    hash(hset => $sums, 77, 1);
+    @$env{keys %slow} = values %slow;
+    $t->start('consumer');
+    soon('it works', sub { gate_open($t) });
+    sleep 1.5;
+
+    my $from = time();
+
+    foreach (1 .. 3) {
+        my $id = $t->activity(stock => 1);
+        $t->do('UPDATE seckill_activity SET status = 3, rev = rev + 1 '
+               . 'WHERE id = ?', $id);
+        soon('off', sub { $t->meta($id)->{state} eq 'off' });
+    }
+
+    cmp_ok(time() - $from, '<', 2.5 * $RushTest::SLOW,
+           'three are loaded and stopped');
+
+    $t->stop('consumer');
+    delete @$env{keys %slow};
+    hash(hdel => $sums, 77);
+    $t->start('consumer');
 };
 
 
