@@ -58,8 +58,8 @@ sub order {
     $t->insert('orders', order_no => $no, user_id => $user, activity_id => 0,
         product_id => 5, req_id => "r$no", qty => 1, price => 100,
         amount => 100, title => 'Cup', status => 1, stock_state => 0,
-        slot => $no % 1000000, granted_ms => $now, pay_deadline_ms => $now,
-        created_ms => $now, %o, order_no => $no);
+        slot => $no % 1000000, granted_ms => $now, created_ms => $now,
+        pay_deadline_ms => $now + $day, %o, order_no => $no);
     return $no;
 }
 
@@ -89,7 +89,7 @@ sub busy {
     my $r = $t->request($method, $where, %o);
     is("$r->{status} $r->{code}", '503 3', "$what: MySQL is away");
     $mysql->pass();
-    $t->wait_for(sub {
+    $t->wait_steady(sub {
         return !grep { $_->{code} != 0 } $t->burst([map { { method => 'GET',
             path => $path, user => 4243 } } 1 .. 12], sync => 1);
     }, 10, 'MySQL');

@@ -474,7 +474,7 @@ sub keys_are {
 
 sub all_say {
     my ($token, $status, %o) = @_;
-    return $t->wait_for(sub {
+    return $t->wait_steady(sub {
         my @r = $t->burst([map { { path => '/api/v1/user/profile',
             token => $token } } 1 .. 12], sync => 1, record => 0, %o);
         return !grep { $_->{status} != $status } @r;

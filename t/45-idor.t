@@ -237,7 +237,7 @@ subtest 'functions of administrators' => sub {
     is($t->del("/api/v1/admin/users/$dead->{id}", token => $admin)->{code}, 0,
        'one is gone');
 
-    ok($t->wait_for(sub {
+    ok($t->wait_steady(sub {
         my @r = $t->burst([map { { path => '/api/v1/admin/roles',
             token => $was{$_ % 2 ? $fallen->{id} : $dead->{id}} } } 1 .. 16],
             sync => 1);

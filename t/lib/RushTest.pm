@@ -59,6 +59,7 @@ package RushTest;
 #   -> rows as hashes; value($text, @bind); do($text, @bind); db() DBI handle;
 #   redis() Redis handle (all rights); meta($activity) hash; live_orders($id)
 # Waiting: wait_for($sub, $seconds, $what) true value or undef and a diag;
+#   wait_steady(the same): three times in a row, for what workers agree on;
 #   wait_ready([$node]) /ready on every worker, wait_known($node) and all that
 #   is on sale was seen, wait_loaded($activity) on every node
 # Daemons ('nginx', 'node2', 'redis', 'mysql', 'consumer', 'consumer2'):
@@ -302,6 +303,22 @@ sub wait_for {
 
     Test::More::diag("waited in vain for " . ($what // 'a condition'));
     return;
+}
+
+
+# what all workers must agree on: many requests at once may all have met the
+# same one, so they do three times
+
+sub wait_steady {
+    my ($self, $sub, @o) = @_;
+
+    return $self->wait_for(sub {
+        foreach (1 .. 3) {
+            $sub->() or return;
+            sleep 0.05;
+        }
+        return 1;
+    }, @o);
 }
 
 
