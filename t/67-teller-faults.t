@@ -106,7 +106,13 @@ subtest 'the second host' => sub {
     my $start = time();
     $id = asked($t, $m, 'wechat_native');
     becomes($t, $id, 1, 'by the second host');
-    is(row($id)->{version}, 2, 'at once: nothing was put off');
+    my $version = row($id)->{version};
+
+    # it may have been asked about by now
+    my $asked = grep { $_->{path} =~ /\b$id\b/ }
+        RushTest::Provider::got($t, 'query');
+    ok($version >= 2 && $version <= 2 + $asked, 'at once: nothing was put off')
+        or diag("version $version, asked $asked times");
     $unseen = outcome('wechat', 'unseen');
     ok($unseen >= 1, 'counted');
     $id = asked($t, $m, 'wechat_native');
