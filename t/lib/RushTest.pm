@@ -57,6 +57,7 @@ package RushTest;
 #   was delivered, waits for it; messages() all of them, decoded
 # Data: activity(%o) product(%o) buy($activity, $user, %o) sql($text, @bind)
 #   -> rows as hashes; value($text, @bind); do($text, @bind); db() DBI handle;
+#   all_rows() of MySQL as a text;
 #   redis() Redis handle (all rights); meta($activity) hash; live_orders($id)
 # Waiting: wait_for($sub, $seconds, $what) true value or undef and a diag;
 #   wait_steady(the same): three times in a row, for what workers agree on;

@@ -140,6 +140,23 @@ sub value {
 }
 
 
+# all that is in MySQL, to look for what must not be there
+
+sub all_rows {
+    my ($self) = @_;
+
+    my @rows;
+
+    foreach my $table (map { values %$_ } $self->sql('SHOW TABLES')) {
+        push @rows, map { join "\t", $table, map { $_ // '' } @$_ }
+            @{$self->db()->selectall_arrayref("SELECT * FROM $table")};
+    }
+
+    die "there is nothing in MySQL\n" if !@rows;
+    return join "\n", @rows;
+}
+
+
 # a deadlock with what daemons do is no fault of anybody
 
 sub do {
