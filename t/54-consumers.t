@@ -92,7 +92,14 @@ subtest 'one never comes back' => sub {
     my $id = $t->activity(stock => 60);
     my $s = RushTest::Sale->new($t, $id);
 
-    # its rows wait for this lock
+    my @reads = ();
+    ok($t->wait_for(sub {
+        @reads = map { my %c = @$_; $c{name} }
+            $t->redis()->xinfo('consumers', "{a:$id}s", 'rush');
+        return @reads == 4;
+    }, 5, 'all writers'), 'all of them have found it') or diag("@reads");
+
+    # its rows wait for this lock, and so would who finds it now
     my $db = RushTest::Backend::mysql_connect($t->{dir}, 'rush');
     $db->begin_work();
     $db->do('SELECT * FROM seckill_activity WHERE id = ? FOR UPDATE', undef,
