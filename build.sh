@@ -63,7 +63,8 @@ Options: --nginx-src DIR   builds against this nginx source tree, in its own
                            build directory, instead of Debian's nginx-dev
 Environment: CC, RUSH_PORT (8080), RUSH_RUN (run/), RUSH_BUILD (build/),
     RUSH_SANITIZE=1, RUSH_FAILPOINTS=1, RUSH_SUPERVISE=0 (up: nothing is
-    restarted when it dies), RUSH_JOBS (of test and make)
+    restarted when it dies), RUSH_JOBS (of test and make), RUSH_AGAIN (so many
+    files of test that failed run once more, alone)
 END
 }
 
